@@ -1,0 +1,49 @@
+# One command for each habit; `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "geodns needs Python 3.11 or newer (found: $$($(PYTHON) --version)); try: make PYTHON=python3.11 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+install: $(STAMP)  ## make .venv with everything in it
+
+databases: $(STAMP)  ## build the synthetic geo databases into data/synthetic
+	@$(BIN)/python -m geodns.demo.databases data/synthetic
+
+demo: databases  ## start a real server on 127.0.0.1:5300 (DNS) and :8053 (API) and say what to try
+	@exec $(BIN)/geodns demo
+
+test: databases  ## run every test
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## ruff and mypy --strict
+	$(BIN)/ruff check geodns tests bench
+	$(BIN)/ruff format --check geodns tests bench
+	$(BIN)/mypy
+
+format: $(STAMP)  ## let ruff format the code
+	$(BIN)/ruff format geodns tests bench
+	$(BIN)/ruff check --fix -q geodns tests bench
+
+bench: databases  ## measure CPU per query beside gdnsd, Knot and PowerDNS; report in bench/out
+	$(BIN)/python -m bench
+
+lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove what make made
+	rm -rf $(VENV) data/synthetic bench/out build *.egg-info
+
+.PHONY: help install databases demo test lint format bench lock clean

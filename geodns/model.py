@@ -1,0 +1,249 @@
+"""What the files say: frozen values, every default filled in, every reference checked, nothing decided.
+
+Names are DNS names in lower-case wire form (`core.names`); durations are whole seconds unless a field
+says otherwise; rdata is in uncompressed wire form, so that nobody has to parse text a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from geodns.errors import Position, Problem
+
+NOWHERE = Position("")
+
+
+class Pick(StrEnum):
+    WEIGHTED = "weighted"
+    ROUND_ROBIN = "round-robin"
+    STICKY = "sticky"
+
+
+class AllDown(StrEnum):
+    SERVE = "serve"
+    BACKUP = "backup"
+    NODATA = "nodata"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A place that serves. `at` is (latitude, longitude) in degrees, or None where the file gives none."""
+
+    id: str
+    title: str = ""
+    at: tuple[float, float] | None = None
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A named group of ASNs and networks (CIDR text, canonical), such as a carrier or an office."""
+
+    id: str
+    title: str = ""
+    asns: frozenset[int] = frozenset()
+    networks: tuple[str, ...] = ()
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How an endpoint is probed. `interval` and `timeout` are seconds (fractions allowed).
+
+    `status` holds inclusive ranges; `body` is text that the response must contain; `host` is the Host
+    header and the TLS server name (SNI) unless `sni` says another. `port` None: the endpoint's own port,
+    else 443 for https, 80 for http; tcp needs one.
+    """
+
+    kind: str  # "http" | "https" | "tcp"
+    port: int | None = None
+    interval: float = 3.0
+    timeout: float = 2.0
+    fall: int = 3
+    rise: int = 3
+    path: str = "/"
+    method: str = "GET"
+    host: str | None = None
+    sni: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    status: tuple[tuple[int, int], ...] = ((200, 299),)
+    body: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One instance. Either addresses (canonical text) or a `target` name, never both.
+
+    `probe` is the host or address to probe instead of the answered one; `check` None means always up.
+    """
+
+    name: str
+    ipv4: str | None = None
+    ipv6: str | None = None
+    target: bytes | None = None
+    weight: int = 1
+    tier: int = 1
+    port: int | None = None
+    probe: str | None = None
+    check: Check | None = None
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """How many endpoints of a region must be healthy: a count, or a share in percent."""
+
+    count: int = 1
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRegion:
+    region: str
+    endpoints: tuple[Endpoint, ...]
+    minimum_healthy: Minimum = Minimum()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One service. `id` is `web` when shared, `gslb.example.com/web` when a zone's own.
+
+    `answers` None means all. `backup` holds addresses (text) for when_all_down `backup`.
+    `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses.
+    """
+
+    id: str
+    policy: str
+    regions: tuple[PoolRegion, ...]
+    targets: bool = False
+    pick: Pick = Pick.WEIGHTED
+    answers: int | None = 1
+    when_all_down: AllDown = AllDown.SERVE
+    backup: tuple[str, ...] = ()
+    position: Position = field(default=NOWHERE, compare=False)
+
+    def region(self, region_id: str) -> PoolRegion | None:
+        return next((r for r in self.regions if r.region == region_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Conditions; an empty tuple asks nothing. Keys must all match, values of one key are alternatives.
+
+    `networks` canonical CIDR; `cities` are `CN-GD/Guangzhou` or a GeoNames id as text; `subdivisions`
+    ISO 3166-2 (`CN-GD`); `countries` ISO 3166-1 alpha-2; `continents` two letters. All upper case but cities.
+    """
+
+    networks: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    asns: tuple[int, ...] = ()
+    cities: tuple[str, ...] = ()
+    subdivisions: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    continents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One step of an order: regions with weights. A single region is a split of one."""
+
+    shares: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """All regions of the pool by distance from the client; at most `limit` of them where one is given."""
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRegion:
+    """All regions of the pool at once, each by the weight of its healthy endpoints."""
+
+
+Step = Split | Nearest | AnyRegion
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    when: When
+    to: tuple[Step, ...]
+    fence: bool = False
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Ordered rules; the last one has an empty `when`. `id` is qualified like a pool's."""
+
+    id: str
+    rules: tuple[Rule, ...]
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RRset:
+    """Static data at one owner: `rdata` values in uncompressed wire form, without duplicates."""
+
+    owner: bytes
+    rtype: int
+    ttl: int
+    rdata: tuple[bytes, ...]
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """A steered name: pool, policy, pick and answers resolved (the pool's unless the record says another)."""
+
+    owner: bytes
+    pool: str
+    policy: str
+    pick: Pick
+    answers: int | None
+    ttl: int
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Soa:
+    """`serial` None: kept by the server, rising when `Zone.digest` changes (RFC 1982)."""
+
+    mname: bytes
+    rname: bytes
+    serial: int | None
+    refresh: int = 7200
+    retry: int = 1800
+    expire: int = 1209600
+    minimum: int = 30
+    ttl: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """`nameservers` are already RRsets (NS at the apex, A/AAAA beside). `digest` is a hash of the content."""
+
+    apex: bytes
+    soa: Soa
+    rrsets: tuple[RRset, ...]
+    steers: tuple[Steer, ...]
+    digest: str
+    ttl_min: int = 5
+    client_subnet: bool = True
+    position: Position = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything in the zones folder. `problems` holds the warnings; a model with errors is never made."""
+
+    regions: Mapping[str, Region]
+    lines: Mapping[str, Line]
+    pools: Mapping[str, Pool]
+    policies: Mapping[str, Policy]
+    zones: tuple[Zone, ...]
+    problems: tuple[Problem, ...] = ()
