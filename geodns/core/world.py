@@ -1,0 +1,145 @@
+"""The state that answers are made from: what the files say, what the probes say, what the operator set.
+
+A world is never changed: `apply` gives the next one and the ids of the pools whose answers may differ.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.model import Endpoint, Model, Policy, Pool, Region
+
+PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What an operator set on a subject (a region id), by whom, why, and until when (Unix seconds)."""
+
+    kind: str
+    subject: str
+    reason: str
+    actor: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """New files are in force."""
+
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Probes whose health changed."""
+
+    health: Mapping[Probe, Health]
+
+
+@dataclass(frozen=True, slots=True)
+class Overridden:
+    override: Override
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """An override is gone: by hand, or because its time came."""
+
+    kind: str
+    subject: str
+
+
+Event = Loaded | Observed | Overridden | Lifted
+
+ALWAYS_UP = Health(Verdict.UP, reason="no check")
+NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`pools_of` tells which pools a probe decides about; it follows from the pools."""
+
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    health: Mapping[Probe, Health] = field(default_factory=dict)
+    overrides: Mapping[tuple[str, str], Override] = field(default_factory=dict)
+    pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
+
+    def health_of(self, endpoint: Endpoint, family: int) -> Health:
+        """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
+        probe = probe_of(endpoint, family)
+        return ALWAYS_UP if probe is None else self.health.get(probe, NEVER_PROBED)
+
+    def paused(self, region: str) -> Override | None:
+        return self.overrides.get((PAUSE, region))
+
+
+def families(endpoint: Endpoint) -> Iterator[int]:
+    """The families an endpoint answers: 4, 6, or 0 for a target."""
+    if endpoint.target is not None:
+        yield 0
+    if endpoint.ipv4 is not None:
+        yield 4
+    if endpoint.ipv6 is not None:
+        yield 6
+
+
+def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
+    """Every probe that the pools need, with the ids of the pools it decides about."""
+    found: defaultdict[Probe, set[str]] = defaultdict(set)
+    for pool in pools.values():
+        for region in pool.regions:
+            for endpoint in region.endpoints:
+                for family in families(endpoint):
+                    probe = probe_of(endpoint, family)
+                    if probe is not None:
+                        found[probe].add(pool.id)
+    return {probe: frozenset(ids) for probe, ids in found.items()}
+
+
+def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
+    """The world after an event, and the ids of the pools whose answers it may have changed."""
+    match event:
+        case Loaded(model):
+            return _load(world, model)
+        case Observed(health):
+            touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
+            known = {probe: h for probe, h in health.items() if probe in world.pools_of}
+            return replace(world, health=MappingProxyType({**world.health, **known})), touched
+        case Overridden(override):
+            key = (override.kind, override.subject)
+            return replace(world, overrides={**world.overrides, key: override}), _in_region(
+                world, override.subject
+            )
+        case Lifted(kind, subject):
+            rest = {k: o for k, o in world.overrides.items() if k != (kind, subject)}
+            return replace(world, overrides=rest), _in_region(world, subject)
+
+
+def _load(world: World, model: Model) -> tuple[World, frozenset[str]]:
+    watched = probes(model.pools)
+    loaded = replace(
+        world,
+        regions=model.regions,
+        pools=model.pools,
+        policies=model.policies,
+        pools_of=watched,
+        health={p: h for p, h in world.health.items() if p in watched},
+    )
+    return loaded, frozenset(model.pools)
+
+
+def _in_region(world: World, region: str) -> frozenset[str]:
+    return frozenset(pool.id for pool in world.pools.values() if pool.region(region))
+
+
+def due(world: World, now: float) -> list[Override]:
+    """The overrides whose time is over."""
+    return [o for o in world.overrides.values() if o.until is not None and o.until <= now]
