@@ -30,9 +30,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """New files are in force."""
+    """New files are in force. `steered`: see `World`."""
 
     model: Model
+    steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,10 @@ NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`pools_of` tells which pools a probe decides about; it follows from the pools."""
+    """`pools_of` tells which pools a probe decides about; it follows from the pools.
+
+    `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
+    """
 
     regions: Mapping[str, Region] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
@@ -71,6 +75,7 @@ class World:
     health: Mapping[Probe, Health] = field(default_factory=dict)
     overrides: Mapping[tuple[str, str], Override] = field(default_factory=dict)
     pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
+    steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
@@ -107,8 +112,8 @@ def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
 def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
     """The world after an event, and the ids of the pools whose answers it may have changed."""
     match event:
-        case Loaded(model):
-            return _load(world, model)
+        case Loaded(model, steered):
+            return _load(world, model, steered)
         case Observed(health):
             touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
             known = {probe: h for probe, h in health.items() if probe in world.pools_of}
@@ -123,7 +128,9 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
             return replace(world, overrides=rest), _in_region(world, subject)
 
 
-def _load(world: World, model: Model) -> tuple[World, frozenset[str]]:
+def _load(
+    world: World, model: Model, steered: Mapping[tuple[str, str], tuple[str, ...]]
+) -> tuple[World, frozenset[str]]:
     watched = probes(model.pools)
     loaded = replace(
         world,
@@ -131,6 +138,7 @@ def _load(world: World, model: Model) -> tuple[World, frozenset[str]]:
         pools=model.pools,
         policies=model.policies,
         pools_of=watched,
+        steered=steered,
         health={p: h for p, h in world.health.items() if p in watched},
     )
     return loaded, frozenset(model.pools)
