@@ -1,0 +1,186 @@
+"""Sheets of answer sets: made anew for the pools that a verdict touched, grown when a class is first seen."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
+from geodns.core.edns import Subnet
+from geodns.core.health import Health
+from geodns.core.place import Located
+from geodns.core.steer.odds import Odds, Stage, decide
+from geodns.core.steer.orders import Order, Ordered, Plan
+from geodns.core.table import AnswerSet, Sheet
+from geodns.core.world import Override, World
+from geodns.model import Endpoint, Pick, Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Widest:
+    """The shortest Client Subnet scopes to give, in bits."""
+
+    ipv4: int = 20
+    ipv6: int = 40
+
+
+class Classes:
+    """The classes of one plan, numbered as they are first seen.
+
+    At most `limit`; a place with yet another order is put into the first class, and counted.
+    """
+
+    def __init__(self, plan: Plan, limit: int) -> None:
+        self.plan = plan
+        self.orders: list[Order] = []
+        self.overflows = 0
+        self._numbers: dict[Order, int] = {}
+        self._limit = limit
+
+    def number(self, ordered: Ordered) -> int:
+        known = self._numbers.get(ordered.order)
+        if known is not None:
+            return known
+        if len(self.orders) >= self._limit:
+            self.overflows += 1
+            return self._numbers[self.orders[0]]
+        self.orders.append(ordered.order)
+        self._numbers[ordered.order] = len(self.orders) - 1
+        return len(self.orders) - 1
+
+
+def scope_of(ordered: Ordered, located: Located, family: int, widest: Widest) -> int:
+    """How long a prefix the order holds for: the blocks of the parts that were asked, no wider than allowed.
+
+    0 where no part of the place was asked: the order is everybody's.
+    """
+    asked = ordered.asked
+    if not (asked.own or asked.asn or asked.geo):
+        return 0
+    blocks = (located.own * asked.own, located.asn * asked.asn, located.geo * asked.geo)
+    return max(*blocks, widest.ipv4 if family == 4 else widest.ipv6)
+
+
+class Sheets:
+    """All sheets of one `Names`, in the order of its specs, and the counters of their answer sets.
+
+    Not shared between threads: whoever calls `rebuild` also calls `fill`.
+    """
+
+    def __init__(
+        self, specs: tuple[SheetSpec, ...], world: World, tally: array[int], *, widest: Widest, limit: int
+    ) -> None:
+        self.specs = specs
+        self.tally = tally
+        self.world = world
+        self.classes: list[Classes] = []
+        self.regions: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.open_answers: Counter[str] = Counter()
+        self._widest = widest
+        self._settled: dict[tuple[int, int], tuple[int, int]] = {}
+        self._odds: dict[tuple[int, int], Odds] = {}
+        self._sets: list[dict[int, AnswerSet]] = []
+        self._conditions = _Conditions(world)
+        numbers: dict[tuple[str, tuple[str, ...]], int] = {}
+        made: list[Sheet] = []
+        for spec in specs:
+            key = (spec.policy, tuple(r.region for r in world.pools[spec.pool].regions))
+            if key not in numbers:
+                numbers[key] = len(numbers)
+                self.classes.append(Classes(plan_of(world, spec), limit))
+            number = numbers[key]
+            sets: dict[int, AnswerSet] = {}
+            self._sets.append(sets)
+            made.append(Sheet(number, spec.pick is Pick.STICKY, spec.empty, spec.empty_ttl, sets))
+        self.sheets = tuple(made)
+
+    def classify(self, plan: int, located: Located, subnet: Subnet) -> tuple[int, int]:
+        """A client's class in a plan, and the scope for which it holds, in bits of the subnet's family."""
+        classes = self.classes[plan]
+        ordered = classes.plan.order(located.place)
+        return classes.number(ordered), scope_of(ordered, located, subnet.family, self._widest)
+
+    def fill(self, sheet: int, number: int) -> AnswerSet:
+        """The answer set of a class that a sheet has not answered before."""
+        made = self._make(sheet, number, self._odds_of(sheet, number))
+        self._sets[sheet][number] = made
+        return made
+
+    def rebuild(self, world: World, touched: frozenset[str]) -> tuple[Sheet, ...]:
+        """The sheets after a change of the world: touched pools anew, the others as they were."""
+        self.settle()
+        self.world = world
+        self._conditions = _Conditions(world)
+        shared: dict[tuple[str, int, int, int], Odds] = {}
+        sheets = list(self.sheets)
+        for index, spec in enumerate(self.specs):
+            if spec.pool not in touched:
+                continue
+            old = sheets[index]
+            sets: dict[int, AnswerSet] = {}
+            for number in self._sets[index]:
+                key = (spec.pool, old.plan, number, FAMILY[spec.rtype])
+                if key not in shared:
+                    shared[key] = self._odds_of(index, number)
+                sets[number] = self._make(index, number, shared[key])
+            self._sets[index] = sets
+            sheets[index] = Sheet(old.plan, old.sticky, old.empty, old.empty_ttl, sets)
+        self.sheets = tuple(sheets)
+        return self.sheets
+
+    def odds(self, sheet: int, number: int) -> Odds:
+        """The odds that a filled answer set was made from."""
+        return self._odds[sheet, number]
+
+    def settle(self) -> None:
+        """Book what was answered since the last time to the regions it was answered from.
+
+        A set that spreads over regions is booked by its odds, which chance and turns keep to.
+        """
+        for key, (slot, counted) in self._settled.items():
+            answered = self.tally[slot] - counted
+            if answered:
+                odds, pool = self._odds[key], self.specs[key[0]].pool
+                for region, share in odds.shares().items():
+                    self.regions[pool, region] += answered * share
+                if odds.stage not in (Stage.AVAILABLE, Stage.PAUSED):
+                    self.open_answers[pool] += answered
+                self._settled[key] = (slot, self.tally[slot])
+
+    def _odds_of(self, sheet: int, number: int) -> Odds:
+        spec = self.specs[sheet]
+        order = self.classes[self.sheets[sheet].plan].orders[number]
+        return decide(self.world.pools[spec.pool], order, self._conditions, FAMILY[spec.rtype])
+
+    def _make(self, sheet: int, number: int, odds: Odds) -> AnswerSet:
+        key = (sheet, number)
+        if key not in self._settled:
+            self._settled[key] = (len(self.tally), 0)
+            self.tally.append(0)
+        self._odds[key] = odds
+        return answer_set(self.specs[sheet], odds, self._settled[key][0])
+
+
+def plan_of(world: World, spec: SheetSpec) -> Plan:
+    """The plan of a sheet: its policy over its pool's regions."""
+    pool: Pool = world.pools[spec.pool]
+    return Plan(world.policies[spec.policy], tuple(world.regions[r.region] for r in pool.regions))
+
+
+class _Conditions:
+    """The world's conditions with each endpoint's health looked up once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._health: dict[tuple[int, int], Health] = {}
+
+    def health_of(self, endpoint: Endpoint, family: int) -> Health:
+        key = (id(endpoint), family)
+        known = self._health.get(key)
+        if known is None:
+            known = self._health[key] = self._world.health_of(endpoint, family)
+        return known
+
+    def paused(self, region: str) -> Override | None:
+        return self._world.paused(region)

@@ -1,0 +1,128 @@
+"""EDNS(0) (RFC 6891) and Client Subnet (RFC 7871): an OPT record in, what to answer with out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+CLIENT_SUBNET = 8
+DO = 0x8000
+FLOOR = 512
+
+_MAPPED = 0xFFFF
+_NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96 without its last 32 bits
+_6TO4 = 0x2002
+_TEREDO = 0x20010000
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """Whom to answer for: `family` 4 or 6, `address` as an integer with `prefix` significant bits.
+
+    `shift` is how many bits the client wrote before it (an IPv4 embedded in IPv6): scopes move along.
+    `bits` is how long a prefix may get in this family.
+    """
+
+    family: int
+    address: int
+    prefix: int
+    shift: int = 0
+
+    @property
+    def bits(self) -> int:
+        return 32 if self.family == 4 else 128
+
+    def text(self) -> str:
+        kind = IPv4Address if self.family == 4 else IPv6Address
+        return str(kind(self.address))
+
+
+@dataclass(frozen=True, slots=True)
+class Edns:
+    """A readable OPT record. `subnet_option`: the option's value as sent, None where there is none.
+
+    `subnet` is None too where the option said /0: the resolver wants no client's place told.
+    """
+
+    payload: int
+    version: int
+    do: bool
+    subnet: Subnet | None
+    subnet_option: bytes | None
+
+
+def parse(opt: bytes) -> Edns | None:
+    """Read an OPT record (owner, type and all); None where it, or its Client Subnet, is malformed."""
+    payload = int.from_bytes(opt[3:5])
+    version, flags = opt[6], int.from_bytes(opt[7:9])
+    subnet: Subnet | None = None
+    option: bytes | None = None
+    at, end = 11, len(opt)
+    while at < end:
+        if at + 4 > end:
+            return None
+        code, size = int.from_bytes(opt[at : at + 2]), int.from_bytes(opt[at + 2 : at + 4])
+        value = opt[at + 4 : at + 4 + size]
+        if len(value) != size:
+            return None
+        if code == CLIENT_SUBNET and option is None and version == 0:
+            parsed = parse_subnet(value)
+            if parsed is None:
+                return None
+            option, subnet = value, parsed if parsed.prefix or parsed.shift else None
+        at += 4 + size
+    return Edns(max(FLOOR, payload), version, bool(flags & DO), subnet, option)
+
+
+def parse_subnet(value: bytes) -> Subnet | None:
+    """A query's Client Subnet option (RFC 7871 §6, §7.1.2), or None where it is malformed.
+
+    Malformed: an unknown family, a prefix longer than the address, a scope, another number of octets than
+    the prefix needs, bits set beyond the prefix.
+    """
+    if len(value) < 4:
+        return None
+    family, source, scope = int.from_bytes(value[:2]), value[2], value[3]
+    if family not in (1, 2) or scope:
+        return None
+    bits = 32 if family == 1 else 128
+    octets = value[4:]
+    if source > bits or len(octets) != (source + 7) // 8:
+        return None
+    address = int.from_bytes(octets) << (bits - 8 * len(octets))
+    if address & ((1 << (bits - source)) - 1):
+        return None
+    return unwrap(Subnet(4 if family == 1 else 6, address, source))
+
+
+def unwrap(subnet: Subnet) -> Subnet:
+    """An IPv4 that an IPv6 prefix covers (mapped, 6to4, 64:ff9b::/96, Teredo) as that IPv4."""
+    if subnet.family == 4:
+        return subnet
+    address, prefix = subnet.address, subnet.prefix
+    if prefix >= 96 and (address >> 32 == _MAPPED or address >> 32 == _NAT64):
+        return Subnet(4, address & 0xFFFFFFFF, prefix - 96, 96)
+    if prefix >= 16 and address >> 112 == _6TO4:
+        return Subnet(4, address >> 80 & 0xFFFFFFFF, min(32, prefix - 16), 16)
+    if prefix == 128 and address >> 96 == _TEREDO:
+        return Subnet(4, ~address & 0xFFFFFFFF, 32, 96)
+    return subnet
+
+
+def source(client: str) -> Subnet:
+    """The subnet of a packet's source address as the socket gives it (a link's scope id is dropped)."""
+    address = ip_address(client.partition("%")[0])
+    bits = 32 if address.version == 4 else 128
+    return unwrap(Subnet(address.version, int(address), bits))
+
+
+def reply_opt(payload: int, do: bool, rcode: int, options: bytes) -> bytes:
+    """The OPT record of a reply: our payload size, version 0, DO as asked, the upper bits of the RCODE."""
+    flags = DO if do else 0
+    head = b"\0\0\x29" + payload.to_bytes(2) + bytes([rcode >> 4, 0]) + flags.to_bytes(2)
+    return head + len(options).to_bytes(2) + options
+
+
+def reply_subnet(option: bytes, scope: int) -> bytes:
+    """The Client Subnet option of a reply: family, source and address echoed, with the scope."""
+    return b"\0\x08" + len(option).to_bytes(2) + option[:3] + bytes([scope]) + option[4:]

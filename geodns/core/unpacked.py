@@ -1,0 +1,134 @@
+"""Rows of the table unpacked for the Python lane: heads counted, bodies sliced, ready to be joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from geodns.core import wire
+from geodns.core.steer.picks import draw, mix
+from geodns.core.table import WEIGHTED, AnswerSet, Names
+
+Heads = tuple[bytes, bytes, bytes, bytes]
+
+
+@dataclass(slots=True)
+class Made:
+    """An answer of the table unpacked: heads by RD + 2 * OPT, with and without what may be left out."""
+
+    heads: Heads
+    body: bytes
+    lean_heads: Heads
+    lean: bytes
+    sheet: int
+    slot: int
+    flags: int
+    an: int
+
+
+@dataclass(slots=True)
+class Ready:
+    """An answer set ready to send: `bodies[i]` starts its circle at member i."""
+
+    heads: Heads
+    bodies: list[bytes]
+    one_draw: bool
+    total: int
+    set: AnswerSet
+    prefix: bytes
+    an: int
+    flags: int
+    low: Ready | None = None
+    low_ttl: int = 0
+
+
+def heads_of(flags: int, an: int, ns: int, ar: int) -> Heads:
+    """Octets 2 to 11 of a header, without and with RD, then the same with an OPT counted."""
+    word = wire.QR | flags & 0x7FFF
+    counts = b"\0\1" + an.to_bytes(2) + ns.to_bytes(2)
+    return (
+        word.to_bytes(2) + counts + ar.to_bytes(2),
+        (word | wire.RD).to_bytes(2) + counts + ar.to_bytes(2),
+        word.to_bytes(2) + counts + (ar + 1).to_bytes(2),
+        (word | wire.RD).to_bytes(2) + counts + (ar + 1).to_bytes(2),
+    )
+
+
+def make(names: Names, answer: int) -> Made:
+    """Unpack a row of the table."""
+    n = names
+    flags, an, ns, ar, more = (
+        n.a_flags[answer],
+        n.a_an[answer],
+        n.a_ns[answer],
+        n.a_ar[answer],
+        n.a_more[answer],
+    )
+    start, extra, end = n.a_body[answer], n.a_extra[answer], n.a_body[answer + 1]
+    lean = n.bodies[start:extra]
+    return Made(
+        heads=heads_of(flags, an, ns, ar + more),
+        body=n.bodies[start:end] if more else lean,
+        lean_heads=heads_of(flags, an, ns, ar),
+        lean=lean,
+        sheet=n.a_sheet[answer],
+        slot=n.a_slot[answer],
+        flags=flags,
+        an=an,
+    )
+
+
+def prepare(set_: AnswerSet, prefix: bytes, an: int, flags: int, empty: bytes) -> Ready:
+    """Slice an answer set's circle at every start."""
+    if not set_.members:
+        heads = heads_of(flags, an, 1, 0)
+        return Ready(heads, [prefix + empty], False, 0, set_, prefix, an, flags)
+    at, rrs, count = set_.at, set_.rrs, set_.count
+    bodies = [prefix + rrs[at[i] : at[i + count]] for i in range(set_.members)]
+    heads = heads_of(flags, an + count, 0, 0)
+    drawn = set_.pick == WEIGHTED and count in (1, set_.members)
+    return Ready(heads, bodies, drawn, set_.weights[-1], set_, prefix, an, flags)
+
+
+def draw_several(ready: Ready, chance: int) -> bytes:
+    """`count` different members drawn by weight, one after the other, each draw without those before it."""
+    set_ = ready.set
+    weights = [w - (set_.weights[i - 1] if i else 0) for i, w in enumerate(set_.weights)]
+    total = ready.total
+    parts = [ready.prefix]
+    for _ in range(set_.count):
+        rest = draw(chance, total)
+        member = 0
+        while rest >= weights[member]:
+            rest -= weights[member]
+            member += 1
+        parts.append(set_.rrs[set_.at[member] : set_.at[member + 1]])
+        total -= weights[member]
+        weights[member] = 0
+        chance = mix(chance) & 0xFFFFFFFF
+    return b"".join(parts)
+
+
+def lowered(ready: Ready, empty: bytes, empty_ttl: int, now: int) -> Ready:
+    """The same answers with the TTL lowered to the moment at which they may change."""
+    set_ = ready.set
+    ttl = max(set_.ttl_min, set_.change_at - now)
+    if ready.low is None or ready.low_ttl != ttl:
+        ready.low, ready.low_ttl = _with_ttl(ready, empty, empty_ttl, ttl), ttl
+    return ready.low
+
+
+def _with_ttl(ready: Ready, empty: bytes, empty_ttl: int, ttl: int) -> Ready:
+    set_ = ready.set
+    if not set_.members:
+        at = _ttl_of_first(empty)
+        empty = empty[:at] + min(ttl, empty_ttl).to_bytes(4) + empty[at + 4 :]
+        return prepare(set_, ready.prefix, ready.an, ready.flags, empty)
+    rrs = bytearray(set_.rrs)
+    for start in set_.at[:-1]:
+        rrs[start + set_.ttl_at : start + set_.ttl_at + 4] = min(ttl, set_.ttl).to_bytes(4)
+    return prepare(replace(set_, rrs=bytes(rrs)), ready.prefix, ready.an, ready.flags, empty)
+
+
+def _ttl_of_first(record: bytes) -> int:
+    """Where the TTL of a record with an uncompressed owner stands."""
+    return wire.name_end(record, 0) + 4
