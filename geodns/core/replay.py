@@ -163,12 +163,20 @@ class Replay:
                 return self._at_length(state, packet, client, limit, chance, now)
         elif counts != _PLAIN or size != end:
             return self._at_length(state, packet, client, limit, chance, now)
-        node = state.nodes.get(packet[12 : end - 4].lower())
-        if node is None or packet[end - 2 : end] != b"\0\1":
+        if packet[end - 2 : end] != b"\0\1":
             return self._at_length(state, packet, client, limit, chance, now)
-        answer = state.by_type.get(node << 16 | packet[end - 4] << 8 | packet[end - 3])
-        if answer is None:
-            answer = state.names.otherwise[node]
+        name = packet[12 : end - 4].lower()
+        node = state.nodes.get(name)
+        if node is None:
+            node = _encloser(state, name)
+            if node is None:
+                return self._at_length(state, packet, client, limit, chance, now)
+        if node < 0:
+            answer = ~node
+        else:
+            answer = state.by_type.get(node << 16 | packet[end - 4] << 8 | packet[end - 3], -1)
+            if answer < 0:
+                answer = state.names.otherwise[node]
         return self._render(state, answer, packet, end, tail, client, limit, chance, now)
 
     def _odd(self, packet: bytes) -> bytes | None:
@@ -343,23 +351,37 @@ class Replay:
 
 def _find(state: _State, name: bytes, qtype: int) -> int | None:
     """The answer for a folded name: exact, from the closest encloser, or None outside all zones."""
-    names = state.names
     node = state.nodes.get(name)
     if node is None:
-        at, left = 0, []
-        while name[at]:
-            at += 1 + name[at]
-            left.append(at)
-        for start in left[max(0, len(left) - names.depth - 1) :]:
-            encloser = state.nodes.get(name[start:])
-            if encloser is not None:
-                node = names.below[encloser]
-                break
+        node = _encloser(state, name)
         if node is None:
             return None
-        if node < 0:
-            return ~node
-    return state.by_type.get(node << 16 | qtype, names.otherwise[node])
+    if node < 0:
+        return ~node
+    return state.by_type.get(node << 16 | qtype, state.names.otherwise[node])
+
+
+def _encloser(state: _State, name: bytes) -> int | None:
+    """What answers below the closest encloser of a folded name (`Names.below`).
+
+    None where no zone holds it, or where the octets are no name (a short cut may bring such).
+    """
+    at, last = 0, len(name) - 1
+    parents = []
+    while at < last:
+        length = name[at]
+        if length > 63 or length == 0:
+            return None
+        at += 1 + length
+        parents.append(at)
+    if at != last or last >= 255:
+        return None
+    nodes = state.nodes
+    for start in parents[max(0, len(parents) - state.names.depth - 1) :]:
+        encloser = nodes.get(name[start:])
+        if encloser is not None:
+            return state.names.below[encloser]
+    return None
 
 
 def _header_only(packet: bytes, rcode: int) -> bytes:
