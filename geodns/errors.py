@@ -49,3 +49,11 @@ class ConfigError(GeodnsError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(p) for p in problems))
         self.problems = problems
+
+
+class StoreError(GeodnsError):
+    """State that cannot be read or written; `full` where the cause is a full disk or a reached bound."""
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        super().__init__(message)
+        self.full = full

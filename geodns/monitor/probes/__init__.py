@@ -1,0 +1,74 @@
+"""The door to all kinds of probe: resolves the address, sets the deadline, picks the kind."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+
+import aiohttp
+
+from geodns.core.health import Probe
+from geodns.monitor.probes import http, tcp
+from geodns.monitor.probes.failure import describe
+
+_RESOLVER_THREADS = 8
+
+
+class Prober:
+    """Probes an endpoint once. One for a whole monitor; made anywhere, used in one event loop.
+
+    `tls` is the context that verifies certificates (default: the system's authorities); checks with
+    `verify: false` get one that accepts any.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._verifying = tls or ssl.create_default_context()
+        self._trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._trusting.check_hostname = False
+        self._trusting.verify_mode = ssl.CERT_NONE
+        self._session: aiohttp.ClientSession | None = None
+        # Threads of its own: names that resolve slowly must not use up the ones that the store waits for.
+        self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "geodns-resolve")
+
+    async def __call__(self, p: Probe) -> tuple[bool, str]:
+        """(ok, detail) within `check.timeout` seconds, resolving a host name included."""
+        try:
+            async with asyncio.timeout(p.check.timeout):
+                return await self._ask(p, await self._resolve(p))
+        except socket.gaierror as error:
+            return False, describe(error)
+        except TimeoutError:
+            return False, f"timed out after {p.check.timeout:g} s"
+
+    async def _ask(self, p: Probe, address: str) -> tuple[bool, str]:
+        if p.check.kind == "tcp":
+            return await tcp.probe(p, address)
+        if self._session is None:
+            self._session = http.open_session()
+        return await http.probe(
+            p, address, self._session, self._verifying if p.check.verify else self._trusting
+        )
+
+    async def _resolve(self, p: Probe) -> str:
+        """The address itself, or the first one that the system prefers for a host name (RFC 6724)."""
+        try:
+            return str(ipaddress.ip_address(p.address))
+        except ValueError:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._resolvers, _first_address, p.address, p.port)
+
+    async def close(self) -> None:
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        if self._session is not None:
+            await self._session.close()
+
+
+def _first_address(host: str, port: int) -> str:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except UnicodeError as error:  # an empty or over-long label
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
+    return str(found[0][4][0])

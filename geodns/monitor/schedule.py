@@ -1,0 +1,211 @@
+"""When each probe runs, and what becomes of its result.
+
+Every probe is in exactly one of three states: its timer is set (the event loop's own heap holds 20,000 of
+them cheaply), it is queued because `concurrency` probes run already, or it runs. So nothing here can grow
+beyond the number of probes. A round is due on a fixed grid, `interval` apart from the probe's own phase
+(a hash of its id), so that neither slow answers nor restarts make probes drift into step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from geodns.core.health import Health, Probe, Result, Track, Verdict, fold
+
+_log = logging.getLogger(__name__)
+
+FIRST_ROUND = 1.0  # seconds over which probes that nothing is known of are spread
+LATE = 0.1  # share of the interval by which a start may miss its time before it counts as late
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the start. `late`: rounds begun too late or left out; `errors`: bugs, ours."""
+
+    rounds: int = 0
+    failed: int = 0
+    late: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    probe: Probe
+    track: Track
+    grid: float  # event loop time of one point of the probe's grid
+    due: float = 0.0  # event loop time of the round that comes or runs
+    timer: asyncio.TimerHandle | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Monitor:
+    """Runs probes on their schedule and tells of every change of health, in the event loop, at once.
+
+    `clock` gives Unix seconds for stamps; `probe` does one probe and returns (ok, detail); `on_change` gets
+    the probes whose `Health` (verdict or doubt) differs after a result. All methods belong to one event loop.
+    """
+
+    def __init__(
+        self,
+        on_change: Callable[[Mapping[Probe, Health]], None],
+        clock: Callable[[], float],
+        probe: Callable[[Probe], Awaitable[tuple[bool, str]]],
+        concurrency: int = 256,
+    ) -> None:
+        self.stats = Stats()
+        self._on_change = on_change
+        self._clock = clock
+        self._probe = probe
+        self._concurrency = concurrency
+        self._entries: dict[Probe, _Entry] = {}
+        self._queued: deque[_Entry] = deque()
+        self._running = 0
+        self._waiting: set[Probe] = set()
+        self._settled = asyncio.Event()
+
+    async def set_probes(
+        self, probes: frozenset[Probe], remembered: Mapping[str, Health] | None = None
+    ) -> Mapping[Probe, Health]:
+        """Probe exactly these from now on: kept ones go on undisturbed, removed ones are cancelled.
+
+        A new one starts with the health that `remembered` has under its id, else with that of a removed
+        probe at the same address and port (its check was edited: no reason to forget), else unknown.
+        Returns the health of all; `on_change` is not called for it.
+        """
+        gone = [entry for probe, entry in self._entries.items() if probe not in probes]
+        heirs = {(e.probe.address, e.probe.port): e.track.health for e in gone}
+        ended = self._remove(gone)
+        for probe in probes - self._entries.keys():
+            name = probe.id
+            health = (remembered or {}).get(name) or heirs.get((probe.address, probe.port), Health())
+            self._add(probe, _phase(name), replace(health, doubt_until=0.0))
+        self._mark_settled()
+        healths = {probe: entry.track.health for probe, entry in self._entries.items()}
+        await asyncio.gather(*ended, return_exceptions=True)
+        return healths
+
+    async def first_round(self) -> None:
+        """Returns when every probe has a remembered verdict or one finished result. Give it a timeout."""
+        await self._settled.wait()
+
+    @property
+    def waiting(self) -> int:
+        """How many probes have neither a remembered verdict nor a first result."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return self._running
+
+    @property
+    def queued(self) -> int:
+        """How many probes are due but held back because `concurrency` run already."""
+        return len(self._queued)
+
+    def snapshot(self) -> dict[Probe, Track]:
+        return {probe: entry.track for probe, entry in self._entries.items()}
+
+    async def stop(self) -> None:
+        """Cancel everything and return when nothing runs any more."""
+        await asyncio.gather(*self._remove(list(self._entries.values())), return_exceptions=True)
+
+    def _add(self, probe: Probe, phase: float, health: Health) -> None:
+        now = asyncio.get_running_loop().time()
+        interval = probe.check.interval
+        entry = _Entry(probe, Track(health), now + phase * interval)
+        self._entries[probe] = entry
+        if health.verdict is Verdict.UNKNOWN:
+            self._waiting.add(probe)
+            self._arm(entry, now + phase * min(interval, FIRST_ROUND))
+        else:
+            self._arm(entry, entry.grid)
+
+    def _remove(self, entries: list[_Entry]) -> list[asyncio.Task[None]]:
+        ended = []
+        for entry in entries:
+            del self._entries[entry.probe]
+            self._waiting.discard(entry.probe)
+            if entry.timer is not None:
+                entry.timer.cancel()
+            if entry.task is not None:
+                entry.task.cancel()
+                ended.append(entry.task)
+        self._queued = deque(e for e in self._queued if e.probe in self._entries)
+        return ended
+
+    def _arm(self, entry: _Entry, due: float) -> None:
+        entry.due = due
+        entry.timer = asyncio.get_running_loop().call_at(due, self._begin, entry)
+
+    def _begin(self, entry: _Entry) -> None:
+        entry.timer = None
+        if self._running >= self._concurrency:
+            self._queued.append(entry)
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - entry.due > LATE * entry.probe.check.interval:
+            self.stats.late += 1
+        self._running += 1
+        entry.task = loop.create_task(self._round(entry))
+        entry.task.add_done_callback(lambda _: self._ended(entry))
+
+    def _ended(self, entry: _Entry) -> None:
+        entry.task = None
+        self._running -= 1
+        if self._entries.get(entry.probe) is entry:
+            self._arm(entry, self._next(entry))
+        if self._queued:
+            self._begin(self._queued.popleft())
+
+    def _next(self, entry: _Entry) -> float:
+        """The next point of the grid, at least half an interval after the last; missed ones count as late."""
+        interval = entry.probe.check.interval
+        due = entry.grid + math.ceil((entry.due - entry.grid) / interval + 0.5) * interval
+        behind = (asyncio.get_running_loop().time() - due) / interval
+        missed = max(0, math.ceil(behind - LATE))
+        self.stats.late += missed
+        return due + missed * interval
+
+    async def _round(self, entry: _Entry) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            ok, detail = await self._probe(entry.probe)
+        except Exception as error:  # what a stranger's answer can trigger in us is that endpoint's failure
+            self.stats.errors += 1
+            _log.exception("probe %s failed unexpectedly", entry.probe.id)
+            ok, detail = False, f"probe error: {type(error).__name__}"
+        self._take(entry, Result(ok, self._clock(), loop.time() - began, detail))
+
+    def _take(self, entry: _Entry, result: Result) -> None:
+        self.stats.rounds += 1
+        self.stats.failed += not result.ok
+        before = entry.track.health
+        entry.track = fold(entry.track, result, entry.probe.check)
+        if entry.track.health != before:
+            self._tell(entry)
+        self._waiting.discard(entry.probe)
+        self._mark_settled()
+
+    def _tell(self, entry: _Entry) -> None:
+        try:
+            self._on_change({entry.probe: entry.track.health})
+        except Exception:
+            self.stats.errors += 1
+            _log.exception("a change of health was not taken: %s", entry.probe.id)
+
+    def _mark_settled(self) -> None:
+        if not self._waiting:
+            self._settled.set()
+
+
+def _phase(probe_id: str) -> float:
+    """A number in [0, 1), the same for a probe in every run, so that starts are spread and stay so."""
+    digest = hashlib.blake2b(probe_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64

@@ -1,0 +1,276 @@
+"""Probes against real servers on loopback: what counts as well, and in which words failure is told."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from geodns.core.health import Probe
+from geodns.model import Check
+from geodns.monitor.probes import Prober
+from geodns.monitor.probes.failure import describe
+from geodns.monitor.probes.http import MAX_BODY
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def saying(reply: bytes, asked: list[bytes] | None = None) -> Handler:
+    """A server that sends `reply` to whatever it is asked, and closes."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if asked is not None:
+            asked.append(request)
+        head, end, _ = reply.partition(b"\r\n\r\n")
+        writer.write(head + end if request.startswith(b"HEAD ") else reply)
+        writer.close()
+
+    return handler
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()  # until the client gives up
+    writer.close()
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[Prober]:
+    prober = Prober()
+    yield prober
+    await prober.close()
+
+
+def http(port: int, **check: object) -> Probe:
+    return Probe(Check("http", **check), "127.0.0.1", port)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+async def test_a_good_response(prober: Prober) -> None:
+    async with listening(saying(OK)) as port:
+        ok, detail = await prober(http(port))
+    assert ok
+    assert re.fullmatch(r"200 OK in \d+ ms", detail)
+
+
+async def test_the_request_is_what_the_check_says_and_goes_to_the_address(prober: Prober) -> None:
+    asked: list[bytes] = []
+    check = {
+        "method": "HEAD",
+        "path": "/healthz?deep=1&name=%41",
+        "host": "www.example.com",
+        "headers": (("X-Probe", "geodns"), ("User-Agent", "mine/1")),
+    }
+    async with listening(saying(OK, asked)) as port:
+        ok, detail = await prober(http(port, **check))
+    assert ok, detail
+    line, *headers = asked[0].decode().split("\r\n")
+    assert line == "HEAD /healthz?deep=1&name=%41 HTTP/1.1"
+    assert {"Host: www.example.com", "X-Probe: geodns", "User-Agent: mine/1"} <= set(headers)
+    assert not any(h.lower().startswith(("accept-encoding", "cookie")) for h in headers)
+
+
+async def test_without_a_host_the_address_is_the_host(prober: Prober) -> None:
+    asked: list[bytes] = []
+    async with listening(saying(OK, asked)) as port:
+        await prober(http(port))
+    assert f"Host: 127.0.0.1:{port}\r\n".encode() in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("reply", "check", "detail"),
+    [
+        (b"HTTP/1.1 503 Down\r\n\r\n", {}, "status 503, want 200-299"),
+        (b"HTTP/1.1 204 No\r\n\r\n", {"status": ((200, 200), (301, 302))}, "status 204, want 200, 301-302"),
+        (b"HTTP/1.1 302 F\r\nLocation: /x\r\n\r\n", {}, "status 302, want 200-299"),
+        (OK, {"body": "fine"}, "body lacks 'fine'"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", {}, "not HTTP"),
+        (b"", {}, "connection closed without a response"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
+            {"body": "x"},
+            "closed in the middle of the body",
+        ),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", {}, "not HTTP"),
+    ],
+)
+async def test_bad_responses(prober: Prober, reply: bytes, check: dict[str, object], detail: str) -> None:
+    async with listening(saying(reply)) as port:
+        ok, said = await prober(http(port, **check))
+    assert not ok
+    assert detail in said
+    assert len(said) <= 200
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("status", "check"),
+    [(302, {"status": ((302, 302),)}), (200, {"body": "ok"}), (599, {"status": ((500, 599),)})],
+)
+async def test_expected_responses(prober: Prober, status: int, check: dict[str, object]) -> None:
+    async with listening(saying(OK.replace(b"200", str(status).encode()))) as port:
+        assert (await prober(http(port, **check)))[0]
+
+
+@pytest.mark.parametrize(("offset", "found"), [(MAX_BODY - 4, True), (MAX_BODY, False)])
+async def test_only_the_first_64_kib_of_a_body_are_searched(prober: Prober, offset: int, found: bool) -> None:
+    reply = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * offset + b"GOOD" + b"x" * 200_000
+    async with listening(saying(reply)) as port:
+        assert (await prober(http(port, body="GOOD")))[0] is found
+
+
+@pytest.mark.parametrize("kind", ["http", "https", "tcp"])
+async def test_nobody_listens(prober: Prober, closed_port: int, kind: str) -> None:
+    assert await prober(Probe(Check(kind), "127.0.0.1", closed_port)) == (False, "connection refused")
+
+
+@pytest.mark.parametrize("kind", ["http", "https"])
+async def test_one_deadline_for_everything(prober: Prober, kind: str) -> None:
+    async with listening(silent) as port:
+        check = Check(kind, timeout=0.1)
+        assert await prober(Probe(check, "127.0.0.1", port)) == (False, "timed out after 0.1 s")
+
+
+async def test_a_body_that_drips_runs_into_the_same_deadline(prober: Prober) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not reader.at_eof():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        writer.close()
+
+    async with listening(drip) as port:
+        ok, detail = await prober(http(port, body="never", timeout=0.15))
+    assert (ok, detail) == (False, "timed out after 0.15 s")
+
+
+async def test_tcp(prober: Prober) -> None:
+    async with listening(silent) as port:
+        ok, detail = await prober(Probe(Check("tcp"), "127.0.0.1", port))
+    assert ok
+    assert re.fullmatch(r"connected in \d+ ms", detail)
+
+
+async def test_a_host_name_is_resolved(prober: Prober) -> None:
+    asked: list[bytes] = []
+    async with listening(saying(OK, asked)) as port:
+        ok, detail = await prober(Probe(Check("http"), "localhost", port))
+        if not ok and "refused" in detail:
+            pytest.fail("localhost is not 127.0.0.1 first on this machine")
+    assert f"Host: localhost:{port}\r\n".encode() in asked[0]
+
+
+async def test_a_host_name_that_is_none(prober: Prober) -> None:
+    ok, detail = await prober(Probe(Check("tcp"), "a" * 64 + ".invalid", 80))
+    assert not ok
+    assert detail.startswith("name not resolved: ")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and self-signed certificate of www.example.com in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem"
+    )
+    names = ["-subj", "/CN=www.example.com", "-addext", "subjectAltName=DNS:www.example.com"]
+    subprocess.run(
+        [*command.split(), "-out", "cert.pem", *names], cwd=folder, check=True, capture_output=True
+    )
+    both = folder / "both.pem"
+    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
+    return both
+
+
+@pytest.fixture
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+async def knowing(certificate: Path) -> AsyncIterator[Prober]:
+    """A prober that trusts the certificate."""
+    prober = Prober(ssl.create_default_context(cafile=str(certificate)))
+    yield prober
+    await prober.close()
+
+
+async def test_https_verifies_the_name_and_sends_it(knowing: Prober, server_tls: ssl.SSLContext) -> None:
+    sent: list[str | None] = []
+    server_tls.sni_callback = lambda _sock, name, _context: sent.append(name)
+    async with listening(saying(OK), server_tls) as port:
+        ok, detail = await knowing(Probe(Check("https", host="www.example.com"), "127.0.0.1", port))
+    assert ok, detail
+    assert sent == ["www.example.com"]
+
+
+async def test_sni_may_differ_from_the_host(knowing: Prober, server_tls: ssl.SSLContext) -> None:
+    asked: list[bytes] = []
+    check = Check("https", host="other.example.com", sni="www.example.com")
+    async with listening(saying(OK, asked), server_tls) as port:
+        assert (await knowing(Probe(check, "127.0.0.1", port)))[0]
+    assert b"Host: other.example.com\r\n" in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "detail"),
+    [("wrong.example.com", "certificate: hostname mismatch"), (None, "certificate: IP address mismatch")],
+)
+async def test_a_certificate_of_another_name(
+    knowing: Prober, server_tls: ssl.SSLContext, host: str | None, detail: str
+) -> None:
+    async with listening(saying(OK), server_tls) as port:
+        ok, said = await knowing(Probe(Check("https", host=host), "127.0.0.1", port))
+        trusting, _ = await knowing(Probe(Check("https", host=host, verify=False), "127.0.0.1", port))
+    assert not ok
+    assert said.startswith(detail)
+    assert trusting
+
+
+async def test_a_certificate_that_nobody_vouches_for(prober: Prober, server_tls: ssl.SSLContext) -> None:
+    async with listening(saying(OK), server_tls) as port:
+        ok, detail = await prober(Probe(Check("https", host="www.example.com"), "127.0.0.1", port))
+    assert (ok, detail) == (False, "certificate: self-signed certificate")
+
+
+async def test_https_to_a_port_that_speaks_no_tls(prober: Prober) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.com ESMTP\r\n")
+        await reader.read()
+        writer.close()
+
+    async with listening(plain) as port:
+        ok, detail = await prober(Probe(Check("https"), "127.0.0.1", port))
+    assert not ok
+    assert detail.startswith("TLS: ")
+
+
+def test_details_are_one_short_line() -> None:
+    said = describe(ValueError("a\nb\x1b[31m" + "x" * 1000))
+    assert said.isprintable()
+    assert len(said) == 200
