@@ -1,0 +1,263 @@
+"""What survives a restart: overrides, verdicts, zone serials, in one SQLite file that one server owns.
+
+Each public method is one transaction, on the disk when it returns: kill -9 or a power cut leaves the old
+state or the new one. Methods are short, synchronous and safe to call from any thread.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from geodns.core.health import Health, Verdict
+from geodns.core.world import Override
+from geodns.errors import StoreError
+
+MAX_OVERRIDES = 10_000
+MAX_ROWS = (
+    200_000  # of verdicts, of serials; the ones unused for longest fall out, counted in `Store.dropped`
+)
+MAX_TEXT = 1_000  # characters of a reason, a subject, an actor
+
+_APPLICATION = 0x67656F64  # "geod": tells our files from any other program's
+_SCHEMA = 1
+_SERIALS = 2**32
+_TABLES = """
+CREATE TABLE overrides (
+    kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
+    since REAL NOT NULL, until REAL, PRIMARY KEY (kind, subject)
+) WITHOUT ROWID;
+CREATE TABLE verdicts (
+    probe TEXT NOT NULL PRIMARY KEY, verdict TEXT NOT NULL CHECK (verdict IN ('up', 'down')),
+    since REAL NOT NULL, reason TEXT NOT NULL, seen REAL NOT NULL
+);
+CREATE INDEX verdicts_seen ON verdicts (seen);
+CREATE TABLE serials (
+    apex TEXT NOT NULL PRIMARY KEY, digest TEXT NOT NULL, serial INTEGER NOT NULL, seen REAL NOT NULL
+);
+CREATE INDEX serials_seen ON serials (seen);
+"""
+
+
+class Store:
+    """The state file at `path`, made with its folder if missing (0600 in 0700), locked until `close`.
+
+    Raises StoreError in one line: the file belongs to a running server, to another program or a newer
+    geodns, is damaged, or cannot be written. Every method raises StoreError where the disk refuses, with
+    `full` set where it has no room.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.dropped = 0
+        self._mutex = threading.Lock()
+        self._lock = _own(path)
+        try:
+            self._db = self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Give the file free for another server. A second call does nothing."""
+        with self._mutex:
+            self._db.close()
+            if self._lock >= 0:  # a number that is closed twice may be somebody else's by then
+                os.close(self._lock)
+            self._lock = -1
+
+    def put_override(self, override: Override) -> None:
+        """Keep an override; it replaces one of the same kind and subject."""
+        o = override
+        for field in ("kind", "subject", "reason", "actor"):
+            if len(getattr(o, field)) > MAX_TEXT:
+                raise StoreError(f"the {field} is longer than {MAX_TEXT} characters")
+        with self._change() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?)",
+                (o.kind, o.subject, o.reason, o.actor, o.since, o.until),
+            )
+            if _count(db, "overrides") > MAX_OVERRIDES:
+                raise StoreError(f"there are {MAX_OVERRIDES} overrides already: lift some first", full=True)
+
+    def drop_override(self, kind: str, subject: str) -> bool:
+        """Forget an override; whether there was one."""
+        with self._change() as db:
+            gone = db.execute("DELETE FROM overrides WHERE kind = ? AND subject = ?", (kind, subject))
+            return gone.rowcount > 0
+
+    def overrides(self) -> list[Override]:
+        """All that are kept, past ones too: their end is the caller's to act on."""
+        with self._reading() as db:
+            return [Override(*row) for row in db.execute("SELECT * FROM overrides ORDER BY kind, subject")]
+
+    def save_verdicts(self, verdicts: Mapping[str, Health], now: float) -> None:
+        """Remember the health of probes by `Probe.id`, as observed until `now` (Unix seconds)."""
+        rows = [
+            (probe, h.verdict.value, h.since, h.reason[:MAX_TEXT], now)
+            for probe, h in verdicts.items()
+            if h.verdict is not Verdict.UNKNOWN
+        ]
+        with self._change() as db:
+            db.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", rows)
+            self._trim(db, "verdicts")
+
+    def verdicts(self, max_age: float, now: float) -> dict[str, Health]:
+        """What was saved in the last `max_age` seconds, by `Probe.id`."""
+        query = "SELECT probe, verdict, since, reason FROM verdicts WHERE seen >= ?"
+        with self._reading() as db:
+            rows = db.execute(query, (now - max_age,)).fetchall()
+        return {probe: Health(Verdict(v), since, 0.0, reason) for probe, v, since, reason in rows}
+
+    def serial(self, apex: str, digest: str, now: float) -> int:
+        """The SOA serial of one zone; see `serials`."""
+        return self.serials({apex: digest}, now)[apex]
+
+    def serials(self, digests: Mapping[str, str], now: float) -> dict[str, int]:
+        """The SOA serial of each zone, by apex: kept while the digest is the same, else risen (RFC 1982).
+
+        A risen one is `now` in Unix seconds, or one more than the old where that is not ahead of it.
+        """
+        found = {}
+        with self._change() as db:
+            for apex, digest in digests.items():
+                row = db.execute("SELECT digest, serial FROM serials WHERE apex = ?", (apex,)).fetchone()
+                found[apex] = row[1] if row and row[0] == digest else _risen(row and row[1], now)
+                values = (apex, digest, found[apex], now)
+                db.execute("INSERT OR REPLACE INTO serials VALUES (?, ?, ?, ?)", values)
+            self._trim(db, "serials")
+        return found
+
+    def _trim(self, db: sqlite3.Connection, table: str) -> None:
+        excess = _count(db, table) - MAX_ROWS
+        if excess > 0:
+            oldest = f"SELECT rowid FROM {table} ORDER BY seen LIMIT {excess}"  # noqa: S608
+            db.execute(f"DELETE FROM {table} WHERE rowid IN ({oldest})")  # noqa: S608
+            self.dropped += excess
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                raise _told(self.path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        _make_private(self.path)
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=2.0)
+        try:
+            _prepare(db, self.path)
+        except sqlite3.Error as error:
+            db.close()
+            raise _told(self.path, error) from error
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _own(path: Path) -> int:
+    """The descriptor of a lock that lives as long as this process, however it ends."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot keep state in {path.parent}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(held, 20).decode("ascii", "replace").strip()
+        os.close(held)
+        raise StoreError(
+            f"the state file {path} is in use by another geodns (process {holder or 'unknown'}): "
+            "stop that one, or give this one a state file of its own"
+        ) from error
+    with suppress(OSError):  # the number is only for the message above; a full disk must not prevent a start
+        os.ftruncate(held, 0)
+        os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+    return held
+
+
+def _make_private(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise StoreError(f"cannot write the state file {path}: {error.strerror or error}") from error
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    tables = _count(db, "sqlite_master")
+    application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+    if application != _APPLICATION and (tables or application):
+        raise StoreError(f"{path} is a database of another program: choose another state file")
+    if version > _SCHEMA:
+        raise StoreError(
+            f"the state file {path} was written by a newer geodns (schema {version}, this one knows "
+            f"{_SCHEMA}): upgrade, or choose another state file"
+        )
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA journal_size_limit = {1 << 20}")
+    if _pragma(db, "quick_check") != "ok":
+        raise sqlite3.DatabaseError("its check failed")
+    if not tables:
+        _create(db)
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {_APPLICATION}")
+    db.execute(f"PRAGMA user_version = {_SCHEMA}")
+    db.execute("COMMIT")
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> Any:
+    return db.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _count(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+
+
+def _risen(old: int | None, now: float) -> int:
+    wanted = int(now) % _SERIALS
+    if old is None:
+        return wanted
+    ahead = (wanted - old) % _SERIALS
+    return wanted if 0 < ahead < _SERIALS // 2 else (old + 1) % _SERIALS
+
+
+def _told(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StoreError(f"the disk is full: nothing was written to {path}; free some space", full=True)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or type(error) is sqlite3.DatabaseError:
+        return StoreError(
+            f"{path} is damaged or no state file ({error}): move it away and start again "
+            "(pauses and remembered verdicts in it are lost)"
+        )
+    return StoreError(f"the state file {path} cannot be used: {error}")
