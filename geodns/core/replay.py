@@ -15,12 +15,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from geodns.core import edns, unpacked, wire
 from geodns.core.edns import Edns, Subnet
 from geodns.core.steer.picks import slot_of
-from geodns.core.table import FIXED, FLAG_NO_SUBNET, STICKY, TURNS, AnswerSet, Table
+from geodns.core.table import FIXED, FLAG_NO_SUBNET, STICKY, TURNS, AnswerSet, Names, Sheet
 from geodns.core.unpacked import Heads, Made, Ready, draw_several, heads_of, lowered, prepare
 
 STREAM = 65535  # the size limit that means TCP
@@ -29,9 +29,18 @@ _PLAIN = b"\0\1\0\0\0\0\0\0"
 _WITH_OPT = b"\0\1\0\0\0\0\0\1"
 _MAX_READY = 1 << 20
 
-Classify = Callable[[int, Subnet], tuple[int, int]]
-Fill = Callable[[int, int], AnswerSet]
 V = TypeVar("V")
+
+
+class Hooks(NamedTuple):
+    """What a lane needs beside the table: the counters, the class of a client, a set not yet made.
+
+    `classify(plan, subnet)` gives (class, scope); `fill(sheet, class)` makes and keeps an answer set.
+    """
+
+    tally: array[int]
+    classify: Callable[[int, Subnet], tuple[int, int]]
+    fill: Callable[[int, int], AnswerSet]
 
 
 class Memory(Generic[V]):
@@ -82,29 +91,33 @@ class Tail:
     views: Views = field(default_factory=dict)
 
 
-class _State:
-    """One table with the indices over it; a lane swaps it whole. `names` indices live on through verdicts."""
+class Index:
+    """What this lane keeps beside `Names`; making it for 100,000 names is work for another thread."""
 
-    def __init__(self, table: Table, before: _State | None) -> None:
-        self.table = table
-        self.sheets = table.sheets
-        self.names = names = table.names
-        self.ready: dict[int, Ready] = {}
-        self.nodes: dict[bytes, int]
-        self.by_type: dict[int, int]
-        self.made: list[Made | None]
-        if before is not None and before.names is names:
-            self.nodes, self.by_type, self.made = before.nodes, before.by_type, before.made
-            return
+    def __init__(self, names: Names) -> None:
         at, wires = names.name_at, names.wire
-        self.nodes = {wires[at[i] : at[i + 1]]: i for i in range(len(at) - 1)}
         types_at, types, answers = names.types_at, names.types, names.answers
+        self.names = names
+        self.nodes = {wires[at[i] : at[i + 1]]: i for i in range(len(at) - 1)}
         self.by_type = {
             i << 16 | types[t]: answers[t]
             for i in range(len(at) - 1)
             for t in range(types_at[i], types_at[i + 1])
         }
-        self.made = [None] * len(names.a_flags)
+        self.made: list[Made | None] = [None] * len(names.a_flags)
+
+
+class _State:
+    """One table's sheets over an index; a lane swaps it whole."""
+
+    def __init__(self, index: Index, sheets: tuple[Sheet, ...]) -> None:
+        self.index = index
+        self.sheets = sheets
+        self.names = index.names
+        self.nodes = index.nodes
+        self.by_type = index.by_type
+        self.made = index.made
+        self.ready: dict[int, Ready] = {}
 
     def make(self, answer: int) -> Made:
         """Unpack an answer at its first use."""
@@ -116,23 +129,18 @@ class Replay:
     """The Python lane. `publish` swaps in a table; `answer` is the one door for all transports."""
 
     def __init__(
-        self, table: Table, tally: array[int], classify: Classify, fill: Fill, *, payload: int, places: int
+        self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, *, payload: int, places: int
     ) -> None:
         self.payload = payload
         self.refused: Counter[str] = Counter()
         self.tails: Memory[Tail] = Memory(places)
         self.sources: Memory[Views] = Memory(places)
-        self._load(table, tally, classify, fill)
+        self.reload(index, sheets, hooks)
 
-    def _load(self, table: Table, tally: array[int], classify: Classify, fill: Fill) -> None:
-        self.tally = tally
-        self.classify = classify
-        self.fill = fill
-        self.state = _State(table, None)
-
-    def reload(self, table: Table, tally: array[int], classify: Classify, fill: Fill) -> None:
-        """Begin anew with another zone content or geography: what was learned of clients is void."""
-        self._load(table, tally, classify, fill)
+    def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
+        """Answer from another content from now on; what was learned of clients is void."""
+        self.tally, self.classify, self.fill = hooks
+        self.state = _State(index, sheets)
         self.forget()
 
     def forget(self) -> None:
@@ -140,9 +148,23 @@ class Replay:
         self.tails.clear()
         self.sources.clear()
 
-    def publish(self, table: Table) -> None:
-        """Swap in a table with new sheets over the same names."""
-        self.state = _State(table, self.state)
+    def publish(self, sheets: tuple[Sheet, ...]) -> None:
+        """Swap in new sheets over the same names."""
+        self.state = _State(self.state.index, sheets)
+
+    def look_up(self, name: bytes, qtype: int) -> Made | None:
+        """What answers a folded name and type; None where it is refused."""
+        answer = _find(self.state, name, qtype)
+        return None if answer is None else self.state.made[answer] or self.state.make(answer)
+
+    def rehearse(self, packet: bytes, client: str, now: int) -> bytes:
+        """The reply that a packet would get over TCP with the lowest chance, counted nowhere."""
+        counted = self.tally
+        self.tally = counted[:]
+        try:
+            return self.answer(packet, client, STREAM, 0, now) or b""
+        finally:
+            self.tally = counted
 
     def answer(self, packet: bytes, client: str, limit: int, chance: int, now: int) -> bytes | None:
         """The reply to a packet, or None for silence.

@@ -1,0 +1,237 @@
+"""Why a client is answered as it is: the whole decision, step by step, and whether the table agrees.
+
+The trace asks the same pure functions that the table was compiled with; then the table itself is replayed,
+with a real packet, and both are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from ipaddress import ip_network
+
+from geodns.core import wire
+from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
+from geodns.core.compile.rdata import type_name
+from geodns.core.compile.sheets import Sheets
+from geodns.core.edns import Subnet
+from geodns.core.health import Health
+from geodns.core.names import to_text
+from geodns.core.place import Located
+from geodns.core.replay import Replay
+from geodns.core.steer.odds import Odds, decide, fit, value_of
+from geodns.core.steer.orders import Ordered, Plan
+from geodns.core.table import FLAG_NO_SUBNET, AnswerSet
+from geodns.core.world import World, families
+from geodns.model import When
+
+RCODES = {wire.NOERROR: "NOERROR", wire.NXDOMAIN: "NXDOMAIN", wire.REFUSED: "REFUSED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: `subnet` as the decision takes it, `text` as given; `told` by Client Subnet or not."""
+
+    text: str
+    subnet: Subnet
+    told: bool
+
+
+def explain(
+    replay: Replay,
+    sheets: Sheets,
+    world: World,
+    question: tuple[bytes, int],
+    client: Client,
+    located: Located,
+    now: int,
+) -> dict[str, object]:
+    """The decision for `question` (folded wire name, type) as plain values, in the order it is made."""
+    name, rtype = question
+    found: dict[str, object] = {
+        "name": to_text(name),
+        "type": type_name(rtype),
+        "client": _client(client),
+        "place": _place(located),
+    }
+    made = replay.look_up(name, rtype)
+    if made is None:
+        return found | {"kind": "refused", "rcode": "REFUSED", "why": "no zone of this server holds the name"}
+    if made.sheet < 0:
+        why = "static data: every client gets the same" if made.an else "the name has no data of this type"
+        rcode = RCODES.get(made.flags & 15, str(made.flags & 15))
+        why = "the name does not exist" if rcode == "NXDOMAIN" else why
+        return found | {"kind": "static", "rcode": rcode, "answers": made.an, "scope": 0, "why": why}
+    spec, sheet = sheets.specs[made.sheet], sheets.sheets[made.sheet]
+    plan = sheets.classes[sheet.plan].plan
+    ordered = plan.order(located.place)
+    number, scope = sheets.classify(sheet.plan, located, client.subnet)
+    if sheet.sticky:
+        scope = max(scope, 24 if client.subnet.family == 4 else 56)
+    odds = decide(world.pools[spec.pool], ordered.order, world, FAMILY[spec.rtype])
+    running = sheet.sets.get(number) or sheets.fill(made.sheet, number)
+    reply = replay.rehearse(_packet(name, rtype, client), client.text.partition("/")[0], now)
+    expected = answer_set(spec, odds, running.slot)
+    leaves_out = bool(made.flags & FLAG_NO_SUBNET) or not client.told
+    return found | {
+        "kind": "steered",
+        "pool": spec.pool,
+        "policy": spec.policy,
+        "pick": spec.pick.value,
+        "rcode": "NOERROR",
+        "scope": None if leaves_out else scope + client.subnet.shift if scope else 0,
+        "class": number,
+        "rules": _rules(plan, ordered),
+        "order": _order(ordered),
+        "nearest_from": ordered.nearest_from,
+        "stage": odds.stage.value,
+        "regions": [asdict(looked) for looked in odds.looked],
+        "endpoints": _endpoints(world, spec, odds),
+        "odds": _odds(odds),
+        "ttl": _ttl(spec, odds, now),
+        "table": _agreement(expected, running, reply),
+        "answer": [m["value"] for m, rr in zip(_odds(odds), _records(running), strict=False) if rr in reply],
+    }
+
+
+def _client(client: Client) -> dict[str, object]:
+    subnet = client.subnet
+    unwrapped = f"IPv4 {subnet.text()}/{subnet.prefix} inside IPv6" if subnet.shift else ""
+    return {
+        "address": subnet.text(),
+        "family": subnet.family,
+        "prefix": subnet.prefix,
+        "from": "client subnet" if client.told else "source",
+        "note": unwrapped,
+    }
+
+
+def _place(located: Located) -> dict[str, object]:
+    place = asdict(located.place)
+    place["own"], place["lines"] = sorted(located.place.own), sorted(located.place.lines)
+    return place | {"blocks": {"own": located.own, "asn": located.asn, "geo": located.geo}}
+
+
+def _rules(plan: Plan, ordered: Ordered) -> list[dict[str, object]]:
+    return [
+        {
+            "index": tried.index,
+            "position": str(plan.policy.rules[tried.index].position),
+            "when": _when(plan.policy.rules[tried.index].when),
+            "matched": not tried.unmet,
+            "failed_on": tried.unmet,
+        }
+        for tried in ordered.tried
+    ]
+
+
+def _when(when: When) -> dict[str, list[object]]:
+    keys = ("networks", "lines", "asns", "cities", "subdivisions", "countries", "continents")
+    return {key: list(getattr(when, key)) for key in keys if getattr(when, key)}
+
+
+def _order(ordered: Ordered) -> list[dict[str, object]]:
+    return [
+        {
+            "regions": [list(share) for share in group.shares],
+            "by_weight": group.by_weight,
+            "implied": 0 <= ordered.implied <= index,
+        }
+        for index, group in enumerate(ordered.order)
+    ]
+
+
+def _endpoints(world: World, spec: SheetSpec, odds: Odds) -> list[dict[str, object]]:
+    """Every endpoint of the regions that were looked at, and why it may or may not be told."""
+    family = FAMILY[spec.rtype]
+    serving = {looked.region for looked in odds.looked if not looked.dropped}
+    kept = {(m.region, m.name) for m in odds.members}
+    found: list[dict[str, object]] = []
+    for looked in odds.looked:
+        region = world.pools[spec.pool].region(looked.region)
+        for endpoint in region.endpoints if region else ():
+            for own in families(endpoint):
+                health = world.health_of(endpoint, own)
+                chosen = own == family and (looked.region, endpoint.name) in kept
+                found.append(
+                    {
+                        "region": looked.region,
+                        "name": endpoint.name,
+                        "family": own,
+                        "value": _text(value_of(endpoint, own)),
+                        "verdict": health.verdict.value,
+                        "reason": health.reason,
+                        "tier": endpoint.tier,
+                        "weight": endpoint.weight,
+                        "kept": chosen,
+                        "why": ""
+                        if chosen
+                        else _why_not(looked.region in serving, own == family, health, odds),
+                    }
+                )
+    return found
+
+
+def _why_not(serves: bool, asked: bool, health: Health, odds: Odds) -> str:
+    if not serves:
+        return "the region does not serve"
+    if not asked:
+        return "another family was asked"
+    return "a lower tier serves, or its weight is 0" if fit(health, odds.stage) else "not healthy"
+
+
+def _text(value: str | bytes | None) -> str:
+    return to_text(value) if isinstance(value, bytes) else value or ""
+
+
+def _odds(odds: Odds) -> list[dict[str, object]]:
+    total = sum(m.weight for m in odds.members)
+    return [
+        {
+            "region": m.region,
+            "name": m.name,
+            "value": _text(m.value),
+            "weight": m.weight,
+            "share": m.weight / total,
+        }
+        for m in odds.members
+    ]
+
+
+def _ttl(spec: SheetSpec, odds: Odds, now: int) -> dict[str, object]:
+    left = odds.change_at - now
+    if odds.change_at and left < spec.ttl:
+        value = min(spec.ttl, max(spec.ttl_min, left))
+        return {
+            "value": value,
+            "record": spec.ttl,
+            "lowered_by": f"the answer may change in {max(0, left)} s",
+        }
+    return {"value": spec.ttl, "record": spec.ttl, "lowered_by": ""}
+
+
+def _agreement(expected: AnswerSet, running: AnswerSet, reply: bytes) -> Mapping[str, object]:
+    differing = [f for f in AnswerSet.__slots__ if getattr(expected, f) != getattr(running, f)]
+    if differing:
+        return {"agrees": False, "difference": f"the running table differs in {', '.join(differing)}"}
+    if running.members and not any(rr in reply for rr in _records(running)):
+        return {"agrees": False, "difference": "the replayed answer holds none of the possible records"}
+    return {"agrees": True, "difference": ""}
+
+
+def _records(set_: AnswerSet) -> list[bytes]:
+    """The members' rdata with its length: what of a record neither the owner nor a lowered TTL changes."""
+    return [set_.rrs[set_.at[i] + set_.ttl_at + 4 : set_.at[i + 1]] for i in range(set_.members)]
+
+
+def _packet(name: bytes, rtype: int, client: Client) -> bytes:
+    """A query as a resolver would send it: with Client Subnet where the client was given as a network."""
+    question = name + rtype.to_bytes(2) + b"\0\1"
+    if not client.told:
+        return b"\0\0\0\0\0\1\0\0\0\0\0\0" + question
+    network = ip_network(client.text, strict=False)
+    octets = network.network_address.packed[: (network.prefixlen + 7) // 8]
+    value = (1 if network.version == 4 else 2).to_bytes(2) + bytes([network.prefixlen, 0]) + octets
+    option = b"\0\x08" + len(value).to_bytes(2) + value
+    opt = b"\0\0\x29\x04\xd0\0\0\0\0" + len(option).to_bytes(2) + option
+    return b"\0\0\0\0\0\1\0\0\0\0\0\1" + question + opt
