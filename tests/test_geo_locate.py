@@ -126,6 +126,22 @@ def test_the_country_database_answers_where_the_city_database_does_not(tmp_path:
     )
 
 
+def test_where_two_databases_were_asked_the_narrower_block_holds(tmp_path: Path) -> None:
+    world = geography(
+        {
+            Kind.CITY: write(tmp_path / "city", "City", {"10.0.0.0/24": {"country": {"iso_code": "CN"}}}),
+            Kind.COUNTRY: write(
+                tmp_path / "country", "Country", {"10.128.0.0/12": {"country": {"iso_code": "DE"}}}
+            ),
+            Kind.ASN: write(tmp_path / "asn", "ASN", {"10.128.0.0/10": {"autonomous_system_number": 4134}}),
+            Kind.ISP: write(tmp_path / "isp", "ISP", {"10.128.0.0/14": {"isp": "Someone"}}),
+        }
+    )
+    located = world.locate(ip_address("10.128.1.1"))
+    assert (located.place.country, located.geo) == ("DE", 12)
+    assert (located.place.asn, located.place.isp, located.asn) == (4134, "Someone", 14)
+
+
 def test_the_isp_database_alone_gives_the_number_too(tmp_path: Path) -> None:
     known = place(geography(synthetic(tmp_path, Kind.ISP)), "10.13.1.1")
     assert (known.asn, known.isp, known.lines) == (4808, "China Unicom", {"unicom"})
