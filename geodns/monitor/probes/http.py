@@ -77,7 +77,7 @@ async def _judge(check: Check, response: aiohttp.ClientResponse, began: float) -
 async def _holds(stream: aiohttp.StreamReader, wanted: bytes) -> bool:
     seen = bytearray()
     while wanted not in seen:
-        chunk = await stream.read(MAX_BODY - len(seen)) if len(seen) < MAX_BODY else b""
+        chunk = await stream.read(MAX_BODY - len(seen))  # nothing, once the bound is reached
         if not chunk:
             return False
         seen += chunk
