@@ -6,7 +6,7 @@ import random
 from ipaddress import ip_address, ip_network
 
 from geo_support import model
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodns.geo.networks import Networks, configured
@@ -71,6 +71,7 @@ def _cidr(bits: int) -> st.SearchStrategy[str]:
     )
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     networks=st.dictionaries(
         st.one_of(_cidr(32), _cidr(128)), st.frozensets(st.sampled_from("abc"), max_size=2), max_size=25
