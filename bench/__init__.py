@@ -1,0 +1,1 @@
+"""Measurements of geodns beside other geographic name servers. `python -m bench --help`."""

@@ -1,0 +1,94 @@
+"""Queries as bytes, files of queries for the load generator, and the little of an answer that checks need."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bench import data
+
+A = 1
+ECS = 8
+NOERROR, NXDOMAIN = 0, 3
+
+
+def query(name: str, subnet: str | None = None, ident: int = 0, case: random.Random | None = None) -> bytes:
+    """An A query without RD; with EDNS(0) and Client Subnet where `subnet` (IPv4 CIDR) is given.
+
+    `case` draws each letter's case (0x20).
+    """
+    labels = b"".join(bytes([len(label)]) + label for label in name.encode().split(b"."))
+    if case is not None:
+        bits = case.getrandbits(len(labels))
+        labels = bytes(o ^ 0x20 if 97 <= o <= 122 and bits >> i & 1 else o for i, o in enumerate(labels))
+    head = struct.pack("!6H", ident, 0, 1, 0, 0, 1 if subnet else 0)
+    return head + labels + b"\0\0\x01\0\x01" + (_opt(subnet) if subnet else b"")
+
+
+def _opt(subnet: str) -> bytes:
+    address, _, length = subnet.partition("/")
+    octets = ipaddress.IPv4Address(address).packed[: (int(length) + 7) // 8]
+    option = struct.pack("!HHHBB", ECS, 4 + len(octets), 1, int(length), 0) + octets
+    return struct.pack("!BHHIH", 0, 41, 1232, 0, len(option)) + option
+
+
+def write(path: Path, queries: Iterable[bytes]) -> int:
+    """Write the load generator's file; how many queries it holds."""
+    records = [struct.pack("!H", len(q)) + q for q in queries]
+    path.write_bytes(b"".join(records))
+    return len(records)
+
+
+def one_name() -> Iterator[bytes]:
+    yield query(f"n0.{data.ZONE}")
+
+
+def all_names(count: int = data.NAMES) -> Iterator[bytes]:
+    order = list(data.names(count))
+    random.Random(3).shuffle(order)
+    return (query(f"{name}.{data.ZONE}") for name in order)
+
+
+def random_case(count: int = 65_536) -> Iterator[bytes]:
+    chance = random.Random(4)
+    return (query(f"n{chance.randrange(data.NAMES)}.{data.ZONE}", case=chance) for _ in range(count))
+
+
+def missing(count: int) -> Iterator[bytes]:
+    """Names that do not exist, no two alike."""
+    chance = random.Random(5)
+    return (query(f"x{i}-{chance.getrandbits(32):08x}.{data.ZONE}") for i in range(count))
+
+
+def subnets(names: int = 1, limit: int = data.NETWORKS) -> Iterator[bytes]:
+    """Each network once, in random order, asking for one of `names` names."""
+    chance = random.Random(6)
+    order = list(range(data.NETWORKS))
+    chance.shuffle(order)
+    return (query(f"n{chance.randrange(names)}.{data.ZONE}", data.network(i)) for i in order[:limit])
+
+
+def rcode(answer: bytes) -> int:
+    return answer[3] & 15
+
+
+def first_address(answer: bytes) -> str | None:
+    """The address of the first answer record, which must be an A record; None where there is none."""
+    if struct.unpack_from("!H", answer, 6)[0] == 0:
+        return None
+    at = _skip_name(answer, 12) + 4
+    at = _skip_name(answer, at)
+    rtype, _, _, length = struct.unpack_from("!HHIH", answer, at)
+    rdata = answer[at + 10 : at + 10 + length]
+    return str(ipaddress.IPv4Address(rdata)) if rtype == A and length == 4 else None
+
+
+def _skip_name(message: bytes, at: int) -> int:
+    while message[at]:
+        if message[at] >= 0xC0:
+            return at + 2
+        at += 1 + message[at]
+    return at + 1
