@@ -1,0 +1,101 @@
+"""Request bodies: one small JSON object, read strictly, and responses of the same kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from geodns.admin.problems import ProblemError
+
+BODY_SECONDS = 5.0
+MAX_TEXT = 500
+_DEEPEST = 8
+
+
+def stamp(moment: float | None) -> str | None:
+    """A Unix time as RFC 3339 text in UTC with milliseconds."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def answer(content: Mapping[str, object], status: int = 200) -> web.Response:
+    """A JSON response."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return web.Response(
+        status=status, body=text.encode("utf-8", "backslashreplace") + b"\n", content_type="application/json"
+    )
+
+
+async def read(request: web.Request, *known: str) -> dict[str, object]:
+    """The JSON object of a request's body; it may only have the `known` keys. Raises ProblemError."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise ProblemError(408, "too-slow", f"the body was not here after {BODY_SECONDS:g} s") from error
+    found = _parse(raw)
+    if not isinstance(found, dict):
+        raise bad(f"the body must be a JSON object with {_listed(known)}")
+    for key in found:
+        if key not in known:
+            raise bad(f"unknown key '{key[:40]}'; known are {_listed(known)}")
+    return found
+
+
+def _parse(raw: bytes) -> object:
+    if not raw.strip():
+        raise bad("the body is empty; it must be a JSON object")
+    if raw.count(b"{") + raw.count(b"[") > _DEEPEST:
+        raise bad("the body is nested too deeply")
+    try:
+        return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise bad(f"the body is no JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+    except ValueError as error:  # not UTF-8, or a number of thousands of digits
+        raise bad("the body is no JSON: not UTF-8 text, or a number out of all bounds") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise bad("the body has a key twice")
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise bad(f"the body is no JSON: {name} is no JSON value")
+
+
+def text(body: Mapping[str, object], key: str, default: str | None = None, *, limit: int = MAX_TEXT) -> str:
+    """A text of the body, stripped; required where there is no default. Raises ProblemError."""
+    value = body.get(key, default)
+    if value is None:
+        raise bad(f"'{key}' is missing")
+    if not isinstance(value, str) or not value.strip():
+        raise bad(f"'{key}' must be a text that is not empty")
+    value = value.strip()
+    if len(value) > limit or not value.isprintable():
+        raise bad(f"'{key}' must be one line of at most {limit} printable characters")
+    return value
+
+
+def flag(body: Mapping[str, object], key: str) -> bool:
+    """A yes or no of the body, no where it is missing. Raises ProblemError."""
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise bad(f"'{key}' must be true or false")
+    return value
+
+
+def bad(detail: str) -> ProblemError:
+    """The problem of a body that cannot be used."""
+    return ProblemError(400, "bad-body", detail.encode("utf-8", "backslashreplace").decode())
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
