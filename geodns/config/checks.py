@@ -1,0 +1,97 @@
+"""Checks: what `like` inherits is filled in, and what cannot work is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from geodns.config.findings import Findings
+from geodns.config.schema.zones import CheckForm
+from geodns.config.tables import Table
+from geodns.config.yaml import Document, Loc
+from geodns.model import Check
+
+_HTTP_ONLY = ("path", "method", "host", "headers", "status", "body")
+_TLS_ONLY = ("sni", "verify")
+
+
+class Checks:
+    """The checks of a folder, each resolved once."""
+
+    def __init__(self, table: Table, findings: Findings) -> None:
+        self._table = table
+        self._findings = findings
+        self._done: dict[str, Check | None] = {}
+        for id_ in table.entries:
+            self._named(id_, ())
+
+    def of(self, ref: str | CheckForm | None, zone: str, document: Document, loc: Loc) -> Check | None:
+        """The check that a pool or endpoint asks for; None for `none`, for nothing, for what is broken."""
+        if ref is None or ref == "none":
+            return None
+        if isinstance(ref, CheckForm):
+            return self._build(ref, zone, document, loc, ())
+        entry = self._table.look_up(ref, zone, document.position(loc), self._findings)
+        return self._named(entry.id, ()) if entry else None
+
+    def _named(self, id_: str, trail: tuple[str, ...]) -> Check | None:
+        if id_ not in self._done:
+            entry = self._table.entries[id_]
+            built = entry.form and self._build(
+                entry.form, entry.zone, entry.document, entry.loc, (*trail, id_)
+            )
+            self._done[id_] = built
+        return self._done[id_]
+
+    def _build(
+        self, form: CheckForm, zone: str, document: Document, loc: Loc, trail: tuple[str, ...]
+    ) -> Check | None:
+        base = None
+        if form.like is not None:
+            at = document.position((*loc, "like"))
+            entry = self._table.look_up(form.like, zone, at, self._findings)
+            if entry is None:
+                return None
+            if entry.id in trail:
+                circle = " -> ".join((*trail[trail.index(entry.id) :], entry.id))
+                self._findings.error("circle", f"checks inherit in a circle: {circle}", at)
+                return None
+            base = self._named(entry.id, trail)
+            if base is None:
+                return None
+        elif form.type is None:
+            hint = "write `type: http`, https or tcp, or inherit with `like`"
+            self._findings.error("missing-key", "the check has no type", document.position(loc), hint)
+            return None
+        check = _merged(base, form)
+        self._judge(check, form, document, loc)
+        return check
+
+    def _judge(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
+        useless = (
+            () if check.kind == "https" else _TLS_ONLY if check.kind == "http" else _HTTP_ONLY + _TLS_ONLY
+        )
+        for key in useless:
+            if key in form.model_fields_set:
+                at = document.key_position((*loc, key))
+                self._findings.error(
+                    "meaningless", f"'{key}' means nothing to a check of type {check.kind}", at
+                )
+        at = document.key_position(loc)
+        if check.kind == "https" and check.verify and check.host is None and check.sni is None:
+            self._findings.warning(
+                "no-host", "an https check without `host` verifies the certificate against the bare address",
+                at, "give `host`, or `verify: false`",
+            )  # fmt: skip
+        if check.timeout > check.interval and {"timeout", "interval"} & form.model_fields_set:
+            message = f"the timeout ({check.timeout:g}s) is longer than the interval ({check.interval:g}s)"
+            self._findings.warning("slow-timeout", message, at)
+
+
+def _merged(base: Check | None, form: CheckForm) -> Check:
+    given: dict[str, Any] = {key: getattr(form, key) for key in form.model_fields_set - {"like", "type"}}
+    if form.type is not None:
+        given["kind"] = form.type
+    if "status" in given:
+        given["status"] = tuple(given["status"])
+    return replace(base, **given) if base else Check(**given)

@@ -1,0 +1,52 @@
+"""What one reading of the files found, collected so that a person gets all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from geodns.errors import Position, Problem, Severity
+
+LIMIT = 1000
+
+
+class Findings:
+    """Problems in the order of the files; more than `LIMIT` are counted, not kept."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Position, str], Problem] = {}
+        self._dropped = 0
+        self.failed = False
+
+    def error(self, code: str, message: str, position: Position, hint: str = "") -> None:
+        self.failed = True
+        self._add(Problem(code, message, position, hint))
+
+    def warning(self, code: str, message: str, position: Position, hint: str = "") -> None:
+        self._add(Problem(code, message, position, hint, Severity.WARNING))
+
+    def _add(self, problem: Problem) -> None:
+        key = (problem.position, problem.message)
+        if key in self._kept:
+            return
+        if len(self._kept) >= LIMIT:
+            self._dropped += 1
+            return
+        self._kept[key] = problem
+
+    def sorted(self) -> tuple[Problem, ...]:
+        found = sorted(self._kept.values(), key=lambda p: p.position)
+        if self._dropped:
+            more = f"and {self._dropped} more problems"
+            severity = Severity.ERROR if self.failed else Severity.WARNING
+            found.append(Problem("too-many", more, Position(""), "mend these first", severity))
+        return tuple(found)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or else all of them while they are few."""
+    words = sorted(set(known))
+    close = get_close_matches(word, words, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(words)}" if 0 < len(words) <= 12 else ""

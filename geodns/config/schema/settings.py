@@ -1,0 +1,180 @@
+"""`geodns.yaml`: every key has a default. Frozen, read straight into what the program uses."""
+
+# ruff: noqa: RUF012 - pydantic copies defaults
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from geodns.config.schema.types import (
+    Flag,
+    Form,
+    Given,
+    Interval,
+    Many,
+    Reads,
+    Wait,
+    one_of,
+    text_of,
+    whole,
+    wrong,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen: an IP address and a port; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Here(str):
+    """A path that was written on the command line: relative to where one stands, not to the file."""
+
+    __slots__ = ()
+
+
+def _listen(default_port: int) -> Reads:
+    def read(value: Any) -> Listen:
+        if isinstance(value, Listen):
+            return value
+        text = text_of(value, "an address with a port")
+        host, port = _host_port(text)
+        try:
+            address = ip_address(host)
+        except ValueError:
+            wrong("bad-address", f"'{text}' is no address to listen on", 'write 127.0.0.1:53 or "[::1]:53"')
+        number = default_port if port is None else int(port)
+        if number > 65535:
+            wrong("out-of-range", f"the port {port} is not between 0 and 65535")
+        return Listen(str(address), number)
+
+    return Reads(read, {"type": "string", "description": 'an address with a port: 127.0.0.1:53, "[::1]:53"'})
+
+
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::(\d{1,5}))?", re.ASCII).fullmatch
+_PLAIN = re.compile(r"([^:]*)(?::(\d{1,5}))?", re.ASCII).fullmatch
+
+
+def _host_port(text: str) -> tuple[str, str | None]:
+    bracketed = _BRACKETED(text)
+    if bracketed and ":" in bracketed[1]:
+        return bracketed[1], bracketed[2]
+    match = _PLAIN(text)
+    if match:
+        return match[1], match[2]
+    try:
+        return str(IPv6Address(text)), None
+    except ValueError:
+        return text, None
+
+
+class _PathFrom:
+    """A path; a relative one is below the folder that the validation context names as `base`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(_read_path)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "description": "a path, relative to this file"}
+
+
+def _read_path(value: Any, info: ValidationInfo) -> Path:
+    path = value if isinstance(value, Path) else Path(text_of(value, "a path")).expanduser()
+    base = Path() if isinstance(value, Here) else (info.context or {}).get("base", Path())
+    return path if path.is_absolute() else base / path
+
+
+_SIZE = re.compile(r"(\d{1,12})\s*(KiB|MiB|GiB)?", re.ASCII).fullmatch
+_SIZES = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def _size(value: Any) -> int:
+    text = text_of(value, "a size")
+    match = _SIZE(text)
+    if match is None:
+        wrong("bad-size", f"'{text}' is no size", "write 1048576 or 64MiB")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+FilePath = Annotated[Path, _PathFrom()]
+Size = Annotated[int, Reads(_size, {"type": ["integer", "string"]})]
+DnsAddress = Annotated[Listen, _listen(53)]
+AdminAddress = Annotated[Listen, _listen(8053)]
+
+
+class ListenSettings(Form):
+    dns: Many[DnsAddress] = [Listen("0.0.0.0", 53), Listen("::", 53)]
+
+
+class DatabaseSettings(Form):
+    """Paths of MMDB files. `synthetic` allows those that geodns makes itself, for trying it out."""
+
+    city: Given[FilePath] = None
+    country: Given[FilePath] = None
+    asn: Given[FilePath] = None
+    isp: Given[FilePath] = None
+    synthetic: Flag = False
+
+
+class AdminSettings(Form):
+    listen: AdminAddress = Listen("127.0.0.1", 8053)
+    token_file: FilePath = Field(default=Path("token"), validate_default=True)
+
+
+class WidestSettings(Form):
+    """The widest scope that is told to resolvers, as prefix lengths."""
+
+    ipv4: Annotated[int, whole(0, 32)] = 20
+    ipv6: Annotated[int, whole(0, 128)] = 40
+
+
+class EcsSettings(Form):
+    widest: WidestSettings = WidestSettings()
+
+
+class LimitSettings(Form):
+    """`places` and `classes` are entries of caches; `tcp_idle` is seconds; `probes` run at the same time."""
+
+    udp_payload: Annotated[int, whole(512, 4096)] = 1232
+    tcp_connections: Annotated[int, whole(1, 1_000_000)] = 1000
+    tcp_per_address: Annotated[int, whole(1, 1_000_000)] = 50
+    tcp_idle: Interval = 10.0
+    places: Annotated[int, whole(1, 100_000_000)] = 65536
+    classes: Annotated[int, whole(1, 100_000_000)] = 65536
+    zone_bytes: Size = 64 << 20
+    probes: Annotated[int, whole(1, 100_000)] = 256
+
+
+class LogSettings(Form):
+    level: Annotated[str, one_of("debug", "info", "warning", "error")] = "info"
+    format: Annotated[str, one_of("console", "json")] = "console"
+
+
+class Settings(Form):
+    """The whole of geodns.yaml; durations in seconds, paths absolute or from where the program stands."""
+
+    listen: ListenSettings = ListenSettings()
+    zones: FilePath = Field(default=Path("zones"), validate_default=True)
+    databases: DatabaseSettings = DatabaseSettings()
+    admin: AdminSettings = Field(default_factory=dict, validate_default=True)
+    state: FilePath = Field(default=Path("geodns.sqlite"), validate_default=True)
+    lines: Given[FilePath] = None
+    ecs: EcsSettings = EcsSettings()
+    startup_wait: Wait = 10.0
+    failover_budget: Wait = 30.0
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
