@@ -89,7 +89,7 @@ class AdminServer:
             max_field_size=self._limits.header,
             max_headers=self._limits.headers,
             auto_decompress=False,
-            lingering_time=2.0,
+            lingering_time=1.0,
             shutdown_timeout=2.0,
         )
         await self._runner.setup()

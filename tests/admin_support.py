@@ -1,0 +1,145 @@
+"""A small world and a stand-in for the server behind the admin API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from geodns.admin.control import Applied, Readiness
+from geodns.core.guard import UnknownRegion, guard_pause
+from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
+from geodns.core.world import PAUSE, Lifted, Loaded, Observed, Overridden, Override, World, apply
+from geodns.errors import GeodnsError
+from geodns.model import (
+    AnyRegion,
+    Check,
+    Endpoint,
+    Model,
+    Nearest,
+    Policy,
+    Pool,
+    PoolRegion,
+    Region,
+    Rule,
+    Split,
+    Step,
+    When,
+)
+
+NOW = 1_700_000_000.0
+TOKEN = "a-token-of-the-tests"
+CHECK = Check("http", port=80)
+
+
+def only(region: str) -> Split:
+    return Split(((region, 1),))
+
+
+def world_of(
+    regions: str, *rules: tuple[tuple[Step, ...], bool], names: tuple[str, ...] = ("www.example.com.",)
+) -> World:
+    """One pool over `regions` (`a b c`), steered by rules of (to, fenced)."""
+    ids = regions.split()
+    pool = Pool(
+        "web",
+        "p",
+        tuple(
+            PoolRegion(r, (Endpoint(f"{r}-1", ipv4=f"192.0.2.{i}", check=CHECK),))
+            for i, r in enumerate(ids, 1)
+        ),
+    )
+    policy = Policy("p", tuple(Rule(When(), to, fence) for to, fence in rules))
+    known = {r: Region(r, r.upper(), (float(i), 10.0)) for i, r in enumerate([*ids, "unused"])}
+    model = Model(known, {}, {"web": pool}, {"p": policy}, ())
+    world, _ = apply(World(), Loaded(model, {("web", "p"): names}))
+    return world
+
+
+def with_paused(world: World, *regions: str) -> World:
+    for region in regions:
+        world, _ = apply(world, Overridden(Override(PAUSE, region, "why", "who", NOW)))
+    return world
+
+
+def with_verdict(world: World, region: str, verdict: Verdict) -> World:
+    probe = probe_in(world, region)
+    world, _ = apply(world, Observed({probe: Health(verdict, NOW, 0.0, "3 of 3: refused")}))
+    return world
+
+
+def probe_in(world: World, region: str) -> Probe:
+    found = world.pools["web"].region(region)
+    assert found is not None
+    probe = probe_of(found.endpoints[0], 4)
+    assert probe is not None
+    return probe
+
+
+ANY = AnyRegion()
+NEAREST = Nearest()
+
+
+class FakeControl:
+    """A server in a box: the real world and guard, a clock that stands still, errors on demand."""
+
+    def __init__(self) -> None:
+        self.state = world_of("cn-south cn-north eu-west", ((NEAREST,), False))
+        self.is_ready = Readiness(True, "remembered verdicts")
+        self.failing: Exception | None = None
+        self.calls: list[tuple[object, ...]] = []
+
+    def world(self) -> World:
+        return self.state
+
+    def ready(self) -> Readiness:
+        return self.is_ready
+
+    def status(self) -> Mapping[str, object]:
+        self._fail()
+        return {"version": "0.1.0", "lane": "python", "zones": [], "problem": None}
+
+    def tracks(self) -> Mapping[Probe, Track]:
+        last = Result(True, NOW, 0.003, "200 OK in 3 ms")
+        return {
+            probe: Track(self.state.health.get(probe, Health()), last=last) for probe in self.state.pools_of
+        }
+
+    def explain(self, name: str, rtype: str, client: str) -> Mapping[str, object]:
+        self._fail()
+        if client == "nowhere":
+            raise GeodnsError("'nowhere' is no address")
+        return {"name": name, "type": rtype, "client": {"address": client}}
+
+    async def pause(
+        self, region: str, *, reason: str, actor: str, until: float | None, force: bool
+    ) -> Applied:
+        self._fail()
+        self._known(region)
+        refused = guard_pause(self.state, region)
+        if refused and not force:
+            raise refused
+        override = Override(PAUSE, region, reason, actor, NOW, until)
+        self.state, _ = apply(self.state, Overridden(override))
+        self.calls.append(("pause", region, reason, actor, until, force))
+        return Applied(override, NOW, NOW + 15)
+
+    async def resume(self, region: str, *, actor: str) -> Applied | None:
+        self._fail()
+        self._known(region)
+        override = self.state.paused(region)
+        self.calls.append(("resume", region, actor))
+        if override is None:
+            return None
+        self.state, _ = apply(self.state, Lifted(PAUSE, region))
+        return Applied(replace(override), NOW, NOW + 15)
+
+    def metrics(self) -> bytes:
+        return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"
+
+    def _known(self, region: str) -> None:
+        if region not in self.state.regions:
+            raise UnknownRegion(region, tuple(self.state.regions))
+
+    def _fail(self) -> None:
+        if self.failing is not None:
+            raise self.failing

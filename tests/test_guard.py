@@ -1,0 +1,74 @@
+"""A pause is refused where it would leave clients of a steered name without any region, and only there."""
+
+from __future__ import annotations
+
+import pytest
+from admin_support import ANY, NEAREST, only, with_paused, world_of
+
+from geodns.core.guard import MAX_NAMES, guard_pause
+from geodns.model import Nearest, Split, Step
+
+FREE, FENCED = False, True
+SPLIT = Split((("a", 90), ("b", 10)))
+ELSEWHERE = Split((("elsewhere", 1),))
+
+ALLOWED: list[tuple[str, str, list[tuple[tuple[Step, ...], bool]], str, str]] = [
+    # why, regions of the pool, rules, already paused, to pause
+    ("others are left", "a b c", [((NEAREST,), FREE)], "a", "b"),
+    ("the rule goes on to nearest", "a b", [((only("a"),), FREE)], "", "a"),
+    ("half of a fenced split is left", "a b c", [((SPLIT,), FENCED), ((NEAREST,), FREE)], "", "a"),
+    ("the fence holds a second choice", "a b", [((only("a"), only("b")), FENCED)], "", "a"),
+    ("the fence holds all regions", "a b", [((ANY,), FENCED)], "", "a"),
+    ("the fence holds two nearest ones", "a b c", [((Nearest(2),), FENCED)], "", "a"),
+    ("the fence holds the nearest one beside", "a b c", [((only("a"), Nearest(1)), FENCED)], "", "a"),
+    ("no pool is in the region", "a b", [((NEAREST,), FREE)], "a", "unused"),
+    ("it is paused already", "a", [((NEAREST,), FREE)], "a", "a"),
+    ("the fenced rule had nothing before", "a b", [((ELSEWHERE,), FENCED), ((NEAREST,), FREE)], "", "a"),
+    ("the starved rule does not lead there", "a b c", [((only("a"),), FENCED), ((ANY,), FREE)], "a", "b"),
+]
+
+REFUSED: list[tuple[str, str, list[tuple[tuple[Step, ...], bool]], str, str]] = [
+    ("it is the last region", "a b", [((NEAREST,), FREE)], "a", "b"),
+    ("it is the only region", "a", [((NEAREST,), FREE)], "", "a"),
+    ("it is all that is in the fence", "a b", [((only("a"),), FENCED), ((NEAREST,), FREE)], "", "a"),
+    ("the rest of the fence is paused", "a b c", [((SPLIT,), FENCED), ((NEAREST,), FREE)], "a", "b"),
+    ("only a later rule starves", "a b", [((NEAREST,), FREE), ((only("b"),), FENCED)], "", "b"),
+    ("a fence of all regions ends too", "a b", [((ANY,), FENCED)], "b", "a"),
+    ("somebody's nearest one is all they have", "a b c", [((Nearest(1),), FENCED)], "", "a"),
+    ("somebody's two nearest ones would be paused", "a b c", [((Nearest(2),), FENCED)], "b", "a"),
+    ("first choice and nearest one", "a b c", [((only("a"), Nearest(1)), FENCED)], "a", "b"),
+]
+
+
+@pytest.mark.parametrize(("why", "regions", "rules", "before", "region"), ALLOWED, ids=lambda v: str(v)[:40])
+def test_allows(
+    why: str, regions: str, rules: list[tuple[tuple[Step, ...], bool]], before: str, region: str
+) -> None:
+    world = with_paused(world_of(regions, *rules), *before.split())
+    assert guard_pause(world, region) is None, why
+
+
+@pytest.mark.parametrize(("why", "regions", "rules", "before", "region"), REFUSED, ids=lambda v: str(v)[:40])
+def test_refuses(
+    why: str, regions: str, rules: list[tuple[tuple[Step, ...], bool]], before: str, region: str
+) -> None:
+    world = with_paused(world_of(regions, *rules), *before.split())
+    refused = guard_pause(world, region)
+    assert refused is not None, why
+    assert refused.code == "leaves-no-region"
+    assert refused.names == ("www.example.com.",)
+    assert region in str(refused) and "www.example.com." in str(refused)
+
+
+def test_a_pool_that_no_name_uses_is_nobodys_loss() -> None:
+    world = world_of("a", ((NEAREST,), FREE))
+    unused = world.__class__(regions=world.regions, pools=world.pools, policies=world.policies)
+    assert guard_pause(unused, "a") is None
+
+
+def test_many_names_are_told_by_example() -> None:
+    names = tuple(f"n{i:02}.example.com." for i in range(30))
+    refused = guard_pause(world_of("a", ((NEAREST,), FREE), names=names), "a")
+    assert refused is not None
+    assert len(refused.names) == MAX_NAMES
+    assert "n02.example.com. and 27 more" in str(refused)
