@@ -181,6 +181,7 @@ def describe() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "pinned": f"server on core {server}, load generator on core {client}"
         + (" – the same one: the figures are worth little" if server == client else ""),
+        "load before": f"{os.getloadavg()[0]:.2f} (processes that wanted a core in the minute before)",
         "kernel": platform.release(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
