@@ -163,7 +163,7 @@ def _remarks(results: Results) -> list[str]:
     if stolen:
         lines.append(
             f"- the hypervisor took more than {NOTABLE_STEAL:.0%} of the server's core, at most "
-            f"{max(stolen):.0%}, in {len(stolen)} of {len(results.runs)} measurements: compare ratios rather than figures"
+            f"{max(stolen):.0%}, in {len(stolen)} of {len(results.runs)} measurements: trust the ratios more"
         )
     return ["## Remarks", "\n".join(lines)] if lines else []
 
