@@ -5,15 +5,14 @@ The hot path of a large zone: one pass, positions taken from marks only where th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from geodns.config.findings import Findings
 from geodns.config.policies import Policies
 from geodns.config.pools import Pools
-from geodns.config.schema.reading import read
+from geodns.config.schema.reading import Adapter, read
 from geodns.config.schema.zones import RdataForm, RecordForm, SteerForm
 from geodns.config.sheets import RECORDS, Sheet
 from geodns.config.yaml import Loc, Spot
@@ -22,7 +21,9 @@ from geodns.core.compile.rdata import CNAME, SOA, is_data, pack, type_number
 from geodns.errors import Position
 from geodns.model import Pick, RRset, Steer
 
-_RECORD: TypeAdapter[RecordForm] = TypeAdapter(RecordForm)
+# What nearly every owner of a large zone is.
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}").fullmatch
+_RECORD: Adapter[RecordForm] = Adapter(RecordForm)
 
 
 @dataclass(slots=True)
@@ -159,6 +160,8 @@ def owner_of(key: str, apex: bytes, zone: str) -> bytes:
     if key.endswith(".") and not key.endswith("\\."):
         raise ValueError(f"'{key}' ends in a dot, but record names are relative to {zone}")
     lower = key.lower()
+    if _LABEL(lower) and len(lower) + 1 + len(apex) <= names.MAX_NAME and lower != zone:
+        return bytes((len(lower),)) + lower.encode() + apex
     if lower == zone:
         raise ValueError(f"'{key}' is the zone's own name; write '@'")
     if zone != "." and lower.endswith(f".{zone}"):

@@ -7,29 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from geodns.config import yaml
 from geodns.config.findings import Findings
 from geodns.config.schema import zones
-from geodns.config.schema.reading import BROKEN, Read, read
-from geodns.config.schema.types import ID_PATTERN, Form, Id
+from geodns.config.schema.reading import BROKEN, Adapter, Read, read
+from geodns.config.schema.types import Form, Id
 from geodns.core import names
 from geodns.errors import Position
 
-ITEMS: Mapping[str, TypeAdapter[Any]] = {
-    "regions": TypeAdapter(zones.RegionForm),
-    "checks": TypeAdapter(zones.CheckForm),
-    "lines": TypeAdapter(zones.LineForm),
-    "pools": TypeAdapter(zones.PoolForm),
-    "policies": TypeAdapter(zones.PolicyForm),
+ITEMS: Mapping[str, Adapter[Any]] = {
+    "regions": Adapter(zones.RegionForm),
+    "checks": Adapter(zones.CheckForm),
+    "lines": Adapter(zones.LineForm),
+    "pools": Adapter(zones.PoolForm),
+    "policies": Adapter(zones.PolicyForm),
 }
 RECORDS = "records"
-_ID: TypeAdapter[str] = TypeAdapter(Id)
-_HEAD: TypeAdapter[zones.ZoneHead] = TypeAdapter(zones.ZoneHead)
-_NOTHING: TypeAdapter[Form] = TypeAdapter(Form)
-
-assert ID_PATTERN
+_ID: Adapter[str] = Adapter(Id)
+_HEAD: Adapter[zones.ZoneHead] = Adapter(zones.ZoneHead)
+_NOTHING: Adapter[Form] = Adapter(Form)
 
 
 @dataclass(slots=True)
@@ -133,7 +129,7 @@ def _read_head(sheet: Sheet, value: dict[str, Any], shared: bool, findings: Find
 
 
 def _read_items(
-    sheet: Sheet, section: str, adapter: TypeAdapter[Any], value: Any, findings: Findings
+    sheet: Sheet, section: str, adapter: Adapter[Any], value: Any, findings: Findings
 ) -> dict[str, Read]:
     if value is None:
         return {}

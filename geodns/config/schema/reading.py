@@ -7,7 +7,7 @@ dangling reference in the same mapping. `whole` is False then: conclusions from 
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -16,7 +16,7 @@ from geodns.config.schema import settings, zones
 from geodns.config.schema.types import Form
 from geodns.config.yaml import Document, Loc
 
-T = TypeVar("T")
+Adapter = TypeAdapter  # so that pydantic stays in this folder
 
 
 class Read(NamedTuple):
@@ -29,17 +29,24 @@ class Read(NamedTuple):
 BROKEN = Read(None, False)
 
 
-def read(adapter: TypeAdapter[Any], value: Any, document: Document, loc: Loc, findings: Findings) -> Read:
-    """The form of `value`, which stands at `loc` of the document."""
+def read(
+    adapter: TypeAdapter[Any],
+    value: Any,
+    document: Document,
+    loc: Loc,
+    findings: Findings,
+    context: dict[str, Any] | None = None,
+) -> Read:
+    """The form of `value`, which stands at `loc` of the document; `context` is for readers that need one."""
     try:
-        return Read(adapter.validate_python(value), True)
+        return Read(adapter.validate_python(value, context=context), True)
     except ValidationError as error:
         errors = error.errors(include_url=False)
     paths = [_path(one["loc"]) for one in errors]
     for one, path in zip(errors, paths, strict=True):
         report(one, (*loc, *path), document, findings)
     try:
-        return Read(adapter.validate_python(_without(value, paths)), False)
+        return Read(adapter.validate_python(_without(value, paths), context=context), False)
     except ValidationError:
         return BROKEN
 

@@ -1,0 +1,119 @@
+"""geodns.yaml: the file, overridden by the environment, overridden by flags; all checked the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_origin
+
+from geodns.config import yaml
+from geodns.config.findings import Findings, did_you_mean
+from geodns.config.schema.reading import Adapter, read
+from geodns.config.schema.settings import Here, Listen, Settings
+from geodns.config.schema.types import Form
+from geodns.errors import ConfigError, Position
+
+__all__ = ["Listen", "Settings", "load_settings"]
+
+MAX_BYTES = 1 << 20
+_ADAPTER: Adapter[Settings] = Adapter(Settings)
+
+
+def load_settings(path: Path | None, overrides: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """The settings: every key that nobody names has its default.
+
+    `overrides` are flags by dotted key (`listen.dns`), `environ` holds `GEODNS_LISTEN_DNS` and so on; lists
+    are written with commas. Relative paths are below the file's folder, or the current one where they come
+    from a flag, from the environment, or from no file. Raises ConfigError with every problem.
+    """
+    findings = Findings()
+    document = yaml.Document("geodns.yaml", None, None)
+    if path is not None:
+        found = yaml.read(path, findings, MAX_BYTES)
+        if found is None:
+            raise ConfigError(findings.sorted())
+        document = found
+    value = {} if document.value is None else document.value
+    if not isinstance(value, dict):
+        findings.error("not-a-mapping", "the file does not begin with keys", document.position())
+        raise ConfigError(findings.sorted())
+    given = {**_from_environment(environ), **_from_flags(overrides, findings)}
+    layered = _Layered(
+        document.file, document.value, document.spot, {loc: told[0] for loc, told in given.items()}
+    )
+    for loc, (_, text) in given.items():
+        value = _with(value, loc, text)
+    context = {"base": path.parent if path else Path()}
+    settings = read(_ADAPTER, value, layered, (), findings, context).value
+    if findings.failed or settings is None:
+        raise ConfigError(findings.sorted())
+    assert isinstance(settings, Settings)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Layered(yaml.Document):
+    """The file with what was laid over it: a problem there is told with the name of the flag or variable."""
+
+    sources: Mapping[yaml.Loc, str] = field(default_factory=dict)
+
+    def position(self, loc: yaml.Loc = ()) -> Position:
+        source = self._source(loc)
+        return Position(source) if source else yaml.Document.position(self, loc)
+
+    def key_position(self, loc: yaml.Loc) -> Position:
+        source = self._source(loc)
+        return Position(source) if source else yaml.Document.key_position(self, loc)
+
+    def _source(self, loc: yaml.Loc) -> str | None:
+        return next((told for path, told in self.sources.items() if loc[: len(path)] == path), None)
+
+
+Given = dict[yaml.Loc, tuple[str, Any]]
+
+
+def _from_environment(environ: Mapping[str, str]) -> Given:
+    names = {f"GEODNS_{'_'.join(loc).upper()}": (loc, many) for loc, many in _leaves(Settings)}
+    return {
+        names[name][0]: (name, _value(text, names[name][1]))
+        for name, text in environ.items()
+        if name in names and text
+    }
+
+
+def _from_flags(overrides: Mapping[str, str], findings: Findings) -> Given:
+    known = {".".join(loc): (loc, many) for loc, many in _leaves(Settings)}
+    given: Given = {}
+    for key, text in overrides.items():
+        if key not in known:
+            hint = did_you_mean(key, known)
+            findings.error("unknown-key", f"there is no setting '{key}'", Position(f"--{key}"), hint)
+            continue
+        loc, many = known[key]
+        given[loc] = (f"--{key}", _value(text, many))
+    return given
+
+
+def _leaves(form: type[Form], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Every key that holds a value, and whether it holds a list."""
+    for name, info in form.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Form):
+            yield from _leaves(kind, (*above, name))
+        else:
+            yield (*above, name), get_origin(kind) is list
+
+
+def _value(text: str, many: bool) -> Any:
+    return [Here(part.strip()) for part in text.split(",")] if many else Here(text)
+
+
+def _with(value: Any, loc: yaml.Loc, item: Any) -> Any:
+    """A copy of `value` with `item` at `loc`; what is no mapping on the way is the schema's to tell."""
+    if not loc:
+        return item
+    if value is not None and not isinstance(value, dict):
+        return value
+    value = value or {}
+    return {**value, loc[0]: _with(value.get(loc[0]), loc[1:], item)}
