@@ -63,12 +63,24 @@ def missing(count: int) -> Iterator[bytes]:
     return (query(f"x{i}-{chance.getrandbits(32):08x}.{data.ZONE}") for i in range(count))
 
 
-def subnets(names: int = 1, limit: int = data.NETWORKS) -> Iterator[bytes]:
-    """Each network once, in random order, asking for one of `names` names."""
-    chance = random.Random(6)
+def every_subnet() -> Iterator[bytes]:
+    """One name, asked from each network once, in random order."""
     order = list(range(data.NETWORKS))
-    chance.shuffle(order)
-    return (query(f"n{chance.randrange(names)}.{data.ZONE}", data.network(i)) for i in order[:limit])
+    random.Random(6).shuffle(order)
+    return (query(f"n0.{data.ZONE}", data.network(i)) for i in order)
+
+
+def random_subnets(names: int, count: int = 2 * data.NETWORKS) -> Iterator[bytes]:
+    """Any of the networks asks for any of `names` names.
+
+    Drawn, not in the order of `every_subnet`: going round in one order is the worst case of a cache of
+    bounded size, and no traffic is like that.
+    """
+    chance = random.Random(7)
+    return (
+        query(f"n{chance.randrange(names)}.{data.ZONE}", data.network(chance.randrange(data.NETWORKS)))
+        for _ in range(count)
+    )
 
 
 def rcode(answer: bytes) -> int:

@@ -163,7 +163,7 @@ class TestQueries:
         assert mixed.lower() == plain.lower()
 
     def test_client_subnets_cover_every_network_once(self) -> None:
-        tails = {q[-3:] for q in packets.subnets()}
+        tails = {q[-3:] for q in packets.every_subnet()}
         assert len(tails) == data.NETWORKS
 
     def test_a_client_subnet_is_in_the_option_as_rfc_7871_says(self) -> None:
