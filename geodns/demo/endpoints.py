@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ class Endpoints:
         self._ports = dict(ports)
         self._sites: dict[int, web.TCPSite] = {}
         self._runner: web.AppRunner | None = None
+        self.changed_at: dict[str, float] = {}
+        """When each region was last broken or mended, Unix seconds."""
 
     @property
     def regions(self) -> list[str]:
@@ -67,6 +70,7 @@ class Endpoints:
         ports = [port for port in self._of(region) if port in self._sites]
         for port in ports:
             await self._sites.pop(port).stop()
+        self.changed_at[region] = time.time()
         return f"{region} is broken: {_places(self._of(region))} refuses connections"
 
     async def mend(self, region: str) -> str:
@@ -74,6 +78,7 @@ class Endpoints:
         for port in self._of(region):
             if port not in self._sites:
                 await self._listen(port)
+        self.changed_at[region] = time.time()
         return f"{region} is mended: {_places(self._of(region))} answers again"
 
     def _of(self, region: str) -> list[int]:

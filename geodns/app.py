@@ -1,0 +1,317 @@
+"""The wiring: one event loop, one writer of the world; owns the clock and chance, introduces the rooms.
+
+A change's way: file, probe or call -> event -> `world.apply` -> sheets of what was touched -> swap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from random import getrandbits
+from typing import Any
+
+import structlog
+from watchfiles import awatch
+
+from geodns import loading
+from geodns.admin.auth import load_token
+from geodns.admin.control import Readiness
+from geodns.admin.server import AdminServer
+from geodns.config.schema.settings import Settings
+from geodns.core.compile.sheets import Sheets, Widest
+from geodns.core.edns import Subnet
+from geodns.core.health import Health, Probe, Track
+from geodns.core.replay import Hooks, Index, Replay
+from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Override, World, apply, due, probes
+from geodns.errors import ConfigError, GeodnsError, StoreError
+from geodns.geo.locate import Geography
+from geodns.geo.mmdb import Kind
+from geodns.geo.reload import Databases
+from geodns.loading import Reading, Request
+from geodns.monitor.probes import Prober
+from geodns.monitor.schedule import Monitor
+from geodns.observe.log import setup
+from geodns.operations import Operations
+from geodns.serve.tcp import TcpListener
+from geodns.serve.udp import UdpListener
+from geodns.store.state import Store
+
+REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
+TICK = 0.5  # seconds between looks at what time alone brings: the end of a pause
+FOLLOW = 5.0  # seconds between looks at the database files
+SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
+
+log = structlog.get_logger("geodns")
+
+Watcher = Callable[[World, World, Mapping[Probe, Health]], None]
+
+
+class Server:
+    """The running server. Everything but `store` and the reading of files happens in its event loop."""
+
+    def __init__(self, settings: Settings, watcher: Watcher | None = None) -> None:
+        self.settings = settings
+        self.started = time.time()
+        self.loaded_at = 0.0
+        self.problem: list[str] = []
+        self.reloads: Counter[str] = Counter()
+        self.store_errors = 0
+        self.world = World()
+        self.readiness = Readiness(ready=False, why="starting")
+        self.changing = asyncio.Lock()
+        self.reading: Reading
+        self.geography: Geography
+        self.sheets: Sheets
+        self.replay: Replay
+        self._watcher = watcher
+        self._pending: dict[Probe, Health] = {}
+        self._loading = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        limits = settings.limits
+        self.store = Store(settings.state)
+        paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
+        self.databases = Databases({kind: path for kind, path in paths.items() if path is not None})
+        self.udp = [
+            UdpListener(at.host, at.port, self._door, limits.udp_payload) for at in settings.listen.dns
+        ]
+        self.tcp = [
+            TcpListener(
+                at.host,
+                at.port,
+                self._door,
+                connections=limits.tcp_connections,
+                per_address=limits.tcp_per_address,
+                idle=limits.tcp_idle,
+            )
+            for at in settings.listen.dns
+        ]
+        self.prober = Prober()
+        self.monitor = Monitor(self._observed, time.time, self.prober, limits.probes)
+        self.operations = Operations(self)
+        self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
+
+    # life
+
+    async def run(self, ready: Callable[[], None] | None = None) -> None:
+        """Serve until `stop`; `ready` is called once it answers. Raises GeodnsError where it cannot start."""
+        loop = asyncio.get_running_loop()
+        try:
+            for udp in self.udp:
+                udp.bind()
+            for tcp in self.tcp:
+                tcp.bind()
+            for override in self.store.overrides():
+                self.world, _ = apply(self.world, Overridden(override))
+            reading = loading.read(self._request(), self._serials)
+            self._adopt(reading, Index(reading.built.names))
+            await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
+            await self._begin_checks()
+            for udp in self.udp:
+                udp.start(loop)
+            for tcp in self.tcp:
+                await tcp.start()
+            loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
+            for work in (self._tick, self._follow_files, self._follow_databases, self._keep_verdicts):
+                self._spawn(work())
+            log.info("answering", why=self.readiness.why, dns=[str(at) for at in self.settings.listen.dns])
+            if self.geography.synthetic:
+                log.warning("the geo databases are synthetic: for trying out, not for real clients")
+            if ready is not None:
+                ready()
+            await self._stop.wait()
+        finally:
+            await self._close()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stop.set()
+
+    async def _close(self) -> None:
+        for udp in self.udp:
+            udp.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(tcp.stop() for tcp in self.tcp), *self._tasks, return_exceptions=True)
+        await self.admin.stop()
+        health = self.monitor.snapshot()
+        await self.monitor.stop()
+        await self.prober.close()
+        self._remember(health)
+        self.store.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a background task failed", exc_info=task.exception())
+
+    async def _begin_checks(self) -> None:
+        """Probe, and wait for the first round where no earlier verdicts are remembered."""
+        watched = frozenset(self.world.pools_of)
+        remembered = self.store.verdicts(REMEMBERED, time.time())
+        self.apply(Observed(await self.monitor.set_probes(watched, remembered)))
+        why = "remembered verdicts" if watched else "nothing is checked"
+        if self.monitor.waiting:
+            self.readiness = Readiness(ready=False, why="waiting for the first round of checks")
+            try:
+                async with asyncio.timeout(self.settings.startup_wait):
+                    await self.monitor.first_round()
+                why = "the first round of checks is done"
+            except TimeoutError:
+                why = f"startup_wait is over, {self.monitor.waiting} of {len(watched)} probes did not answer"
+        self._flush()
+        self.readiness = Readiness(ready=True, why=why)
+
+    # the query's way
+
+    def _door(self, packet: bytes, client: str, limit: int) -> bytes | None:
+        return self.replay.answer(packet, client, limit, getrandbits(32), int(time.time()))
+
+    def _classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
+        return self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
+
+    # the change's way
+
+    def apply(self, event: Event) -> None:
+        """Take an event into the world and the answers: both are new when this returns."""
+        before = self.world
+        self.world, touched = apply(before, event)
+        self.replay.publish(self.sheets.rebuild(self.world, touched))
+        if self._watcher is not None and isinstance(event, Observed):
+            self._watcher(before, self.world, event.health)
+
+    def _observed(self, changes: Mapping[Probe, Health]) -> None:
+        """Changes that one turn of the event loop brings are one event."""
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.update(changes)
+
+    def _flush(self) -> None:
+        changes, self._pending = self._pending, {}
+        if not changes:
+            return
+        for probe, health in changes.items():
+            known = self.world.health.get(probe)
+            if known is None or known.verdict is not health.verdict:
+                log.info("verdict", probe=probe.id, verdict=health.verdict.value, reason=health.reason)
+        self.apply(Observed(changes))
+        tracks = self.monitor.snapshot()
+        self._spawn(asyncio.to_thread(self._remember, {p: tracks[p] for p in changes if p in tracks}))
+
+    def _remember(self, tracks: Mapping[Probe, Track]) -> None:
+        try:
+            self.store.save_verdicts({p.id: t.health for p, t in tracks.items()}, time.time())
+        except StoreError as error:
+            self.store_errors += 1
+            log.error("verdicts are not remembered", why=str(error))
+
+    # files
+
+    def _request(self) -> Request:
+        kinds = frozenset(self.databases.current)
+        return Request(self.settings.zones, self.settings.lines, kinds, self.settings.limits.zone_bytes)
+
+    def _serials(self, digests: Mapping[str, str]) -> Mapping[str, int]:
+        return self.store.serials(digests, time.time())
+
+    async def reload(self) -> None:
+        """Read the files anew and take them into service; files that have errors change nothing."""
+        async with self._loading:
+            try:
+                reading = await asyncio.to_thread(loading.read_aside, self._request(), self._serials)
+                index = await asyncio.to_thread(Index, reading.built.names)
+            except GeodnsError as error:
+                found = error.problems if isinstance(error, ConfigError) else (error,)
+                self.problem = [str(problem) for problem in found]
+                self.reloads["refused"] += 1
+                for line in self.problem:
+                    log.error("reload refused", problem=line)
+                return
+            await self.monitor.set_probes(frozenset(probes(reading.model.pools)))
+            self._adopt(reading, index)
+            self.reloads["ok"] += 1
+            log.info("reloaded", zones=len(reading.zones), names=sum(zone.names for zone in reading.zones))
+
+    def _adopt(self, reading: Reading, index: Index) -> None:
+        """Put a reading into service. Of what was, only facts remain: verdicts and overrides."""
+        tally = array("Q", bytes(8 * len(reading.built.slots)))
+        tracks = self.monitor.snapshot()
+        self.world, _ = apply(self.world, Loaded(reading.model, reading.steered))
+        self.world, _ = apply(self.world, Observed({p: t.health for p, t in tracks.items()}))
+        self.geography = Geography(self.databases.current, reading.lines, reading.model.policies.values())
+        widest = Widest(self.settings.ecs.widest.ipv4, self.settings.ecs.widest.ipv6)
+        limits = self.settings.limits
+        if hasattr(self, "reading"):
+            self.operations.book()
+        sheets = Sheets(reading.built.sheets, self.world, tally, widest=widest, limit=limits.classes)
+        hooks = Hooks(tally, self._classify, sheets.fill)
+        if hasattr(self, "replay"):
+            self.replay.reload(index, sheets.sheets, hooks)
+        else:
+            self.replay = Replay(
+                index, sheets.sheets, hooks, payload=limits.udp_payload, places=limits.places
+            )
+        self.sheets, self.reading = sheets, reading
+        self.problem, self.loaded_at = [], time.time()
+        for warning in reading.warnings:
+            log.warning("zones", problem=str(warning))
+
+    # what goes on beside
+
+    async def _tick(self) -> None:
+        """End the overrides whose time is over."""
+        while True:
+            await asyncio.sleep(TICK)
+            for override in due(self.world, time.time()):
+                async with self.changing:
+                    if self.world.overrides.get((override.kind, override.subject)) is override:
+                        await self._expire(override)
+
+    async def _expire(self, override: Override) -> None:
+        with suppress(StoreError):  # it is past its end in the store as well, and is dropped at a restart
+            await asyncio.to_thread(self.store.drop_override, override.kind, override.subject)
+        self.apply(Lifted(override.kind, override.subject))
+        log.info("override expired", kind=override.kind, subject=override.subject)
+
+    async def _follow_files(self) -> None:
+        async for _ in awatch(self.settings.zones, recursive=False, step=100, stop_event=self._stop):
+            await self.reload()
+
+    async def _follow_databases(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW)
+            if self.databases.changed():
+                for problem in await asyncio.to_thread(self.databases.reload):
+                    log.error("a geo database was not taken", problem=str(problem))
+                lines, policies = self.reading.lines, self.world.policies.values()
+                self.geography = Geography(self.databases.current, lines, policies)
+                self.replay.forget()
+
+    async def _keep_verdicts(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE)
+            await asyncio.to_thread(self._remember, self.monitor.snapshot())
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises GeodnsError where it cannot start."""
+    setup(settings.log.level, settings.log.format)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    server = Server(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    await server.run()

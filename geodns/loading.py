@@ -1,0 +1,176 @@
+"""Reading the zones folder and compiling it, in a process of its own when a server is answering meanwhile.
+
+Parsing 100,000 names keeps an interpreter busy for seconds; the child does that on another core and sends
+back only what is flat or small. It stops half-way to ask for the SOA serials, which the parent keeps.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from geodns.config.load import Known, load
+from geodns.core.compile.build import Built, build
+from geodns.core.failover import worst_case
+from geodns.core.names import to_text
+from geodns.errors import ConfigError, GeodnsError, Problem
+from geodns.geo.lines import carriers, merged
+from geodns.geo.mmdb import Kind
+from geodns.geo.needs import missing
+from geodns.model import Line, Model
+
+TIME_LIMIT = 300.0  # seconds for a reading in a child; a million names take a fraction of it
+MAX_EXAMPLES = 3
+
+Serials = Callable[[Mapping[str, str]], Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to read: the zones folder, the operator's own carriers file, the databases there are."""
+
+    zones: Path
+    lines: Path | None
+    kinds: frozenset[Kind]
+    zone_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSummary:
+    apex: str
+    serial: int
+    names: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slowest:
+    """The steered record whose failure takes longest to be forgotten everywhere, in seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Files read and compiled. `model` has lost its zones' contents, which are in `built` now."""
+
+    model: Model
+    lines: Mapping[str, Line]
+    built: Built
+    steered: Mapping[tuple[str, str], tuple[str, ...]]
+    zones: tuple[ZoneSummary, ...]
+    slowest: Slowest | None
+    warnings: tuple[Problem, ...] = field(default=())
+
+
+def read_model(request: Request) -> tuple[Model, Mapping[str, Line]]:
+    """The model of a zones folder with all its problems found. Raises ConfigError."""
+    shipped = carriers(request.lines)
+    model = load(request.zones, known=Known(lines=frozenset(shipped)), zone_bytes=request.zone_bytes)
+    lines = merged(shipped, model.lines)
+    needed = missing(model, lines, request.kinds)
+    if any(problem.severity == "error" for problem in needed):
+        raise ConfigError((*model.problems, *needed))
+    return replace(model, problems=(*model.problems, *needed)), lines
+
+
+def read(request: Request, serials: Serials) -> Reading:
+    """Read and compile in this process. Raises ConfigError with every problem."""
+    model, lines = read_model(request)
+    return _compile(model, lines, serials(_digests(model)))
+
+
+def read_aside(request: Request, serials: Serials) -> Reading:
+    """Read and compile in a child process; blocks the caller's thread. Raises ConfigError, GeodnsError."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    child = context.Process(target=_child, args=(there, request), name="geodns-reading", daemon=True)
+    child.start()
+    there.close()
+    try:
+        here.send(serials(_received(here)))
+        reading: Reading = _received(here)
+        return reading
+    finally:
+        here.close()
+        child.join(1.0)
+        if child.is_alive():
+            child.kill()
+            child.join()
+
+
+def _received(pipe: Connection):  # type: ignore[no-untyped-def]  # whatever the child sends at this point
+    try:
+        if not pipe.poll(TIME_LIMIT):
+            raise GeodnsError(f"reading the zones took longer than {TIME_LIMIT:.0f} s and was given up")
+        outcome = pipe.recv()
+    except EOFError:
+        raise GeodnsError("the process that read the zones ended without a result") from None
+    if isinstance(outcome, _Failure):
+        raise ConfigError(outcome.problems) if outcome.problems else GeodnsError(outcome.message)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    message: str
+    problems: tuple[Problem, ...] = ()
+
+
+def _child(pipe: Connection, request: Request) -> None:
+    try:
+        model, lines = read_model(request)
+        pipe.send(_digests(model))
+        pipe.send(_compile(model, lines, pipe.recv()))
+    except ConfigError as error:
+        pipe.send(_Failure(str(error), error.problems))
+    except GeodnsError as error:
+        pipe.send(_Failure(str(error)))
+
+
+def _digests(model: Model) -> dict[str, str]:
+    return {to_text(zone.apex): zone.digest for zone in model.zones}
+
+
+def _compile(model: Model, lines: Mapping[str, Line], kept: Mapping[str, int]) -> Reading:
+    serials = {
+        zone.apex: kept[to_text(zone.apex)] if zone.soa.serial is None else zone.soa.serial
+        for zone in model.zones
+    }
+    built = build(model.zones, model.pools, serials)
+    summaries = tuple(
+        ZoneSummary(
+            to_text(z.apex), serials[z.apex], len({r.owner for r in z.rrsets} | {s.owner for s in z.steers})
+        )
+        for z in model.zones
+    )
+    light = replace(model, zones=tuple(replace(zone, rrsets=(), steers=()) for zone in model.zones))
+    return Reading(light, lines, built, _steered(model), summaries, _slowest(model), model.problems)
+
+
+def _steered(model: Model) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Some names for every pool and policy that are used together: whom a pause would hit."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for zone in model.zones:
+        for steer in zone.steers:
+            key = (steer.pool, steer.policy)
+            names = found.get(key, ())
+            if len(names) < MAX_EXAMPLES:
+                found[key] = (*names, to_text(steer.owner).rstrip("."))
+    return found
+
+
+def _slowest(model: Model) -> Slowest | None:
+    slowest: Slowest | None = None
+    worst: dict[tuple[str, int], float] = {}
+    for zone in model.zones:
+        for steer in zone.steers:
+            key = (steer.pool, steer.ttl)
+            if key not in worst:
+                worst[key] = worst_case(model, steer)
+                if slowest is None or worst[key] > slowest.seconds:
+                    slowest = Slowest(to_text(steer.owner).rstrip("."), worst[key])
+    return slowest

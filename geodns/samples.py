@@ -1,0 +1,142 @@
+"""What the metrics show: the numbers of all rooms brought together at the moment of a scrape."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter, defaultdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from geodns.core.health import Verdict
+from geodns.core.steer.odds import available
+from geodns.core.world import World, families
+from geodns.observe.metrics import Samples
+
+if TYPE_CHECKING:
+    from geodns.app import Server
+
+Numbers = dict[tuple[str, ...], float]
+
+LANE = "python"
+RCODES = {0: "NOERROR", 3: "NXDOMAIN", 6: "YXDOMAIN"}
+
+
+class Totals:
+    """Counts of answers since the start; those of a table that is in service are added when asked for."""
+
+    def __init__(self) -> None:
+        self._queries: Counter[tuple[str, ...]] = Counter()
+        self._answers: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        self._open: Counter[tuple[str, ...]] = Counter()
+
+    def book(self, server: Server) -> None:
+        """Keep the counts of a table that goes out of service."""
+        queries, answers, opened = self.now(server)
+        self._queries, self._answers, self._open = (
+            Counter(queries),
+            defaultdict(float, answers),
+            Counter(opened),
+        )
+
+    def now(self, server: Server) -> tuple[Numbers, Numbers, Numbers]:
+        """Queries by (zone, type, rcode), steered answers by (pool, region), fail-open ones by (pool,)."""
+        sheets = server.sheets
+        sheets.settle()
+        queries: Numbers = dict(self._queries)
+        for slot, meaning in enumerate(server.reading.built.slots):
+            if sheets.tally[slot]:
+                key = (meaning.zone, meaning.rtype, RCODES.get(meaning.rcode, str(meaning.rcode)))
+                queries[key] = queries.get(key, 0) + sheets.tally[slot]
+        answers: Numbers = dict(self._answers)
+        for where, count in sheets.regions.items():
+            answers[where] = answers.get(where, 0) + count
+        opened: Numbers = dict(self._open)
+        for pool, count in sheets.open_answers.items():
+            opened[pool,] = opened.get((pool,), 0) + count
+        return queries, answers, opened
+
+
+def samples(server: Server, totals: Totals) -> Samples:
+    """Everything that a scrape shows."""
+    queries, answers, opened = totals.now(server)
+    world, replay, monitor = server.world, server.replay, server.monitor
+    slowest = server.reading.slowest
+    return Samples(
+        build={(version("geodns"), LANE, platform.python_version()): 1},
+        ready={(): server.readiness.ready},
+        queries=queries,
+        answers=answers,
+        fail_open=opened,
+        malformed={(reason,): count for reason, count in replay.refused.items()},
+        **_listeners(server),
+        classes=_classes(server),
+        places={(): len(replay.tails.young) + len(replay.tails.old) + len(replay.sources.young)},
+        overflow={
+            ("clients",): replay.tails.forgotten + replay.sources.forgotten,
+            ("classes",): sum(c.overflows for c in server.sheets.classes),
+            ("state rows",): server.store.dropped,
+        },
+        probes={
+            ("all", "ok"): monitor.stats.rounds - monitor.stats.failed,
+            ("all", "failed"): monitor.stats.failed,
+            ("all", "error"): monitor.stats.errors,
+        },
+        probes_late={(): monitor.stats.late},
+        probes_running={(): monitor.running},
+        **_health(world),
+        paused={(region,): world.paused(region) is not None for region in world.regions},
+        worst_case={(slowest.name,): slowest.seconds} if slowest else {},
+        database_age={(d.kind.value,): d.age_days * 86400 for d in server.geography.describe(time.time())},
+        database_synthetic={(d.kind.value,): d.synthetic for d in server.geography.describe(time.time())},
+        reloads={(result,): count for result, count in server.reloads.items()},
+        loaded={(): server.loaded_at},
+        names={(zone.apex,): zone.names for zone in server.reading.zones},
+        serial={(zone.apex,): zone.serial for zone in server.reading.zones},
+        state_errors={(): server.store_errors},
+        admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
+        admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
+    )
+
+
+def _classes(server: Server) -> Numbers:
+    found: Numbers = {}
+    for classes in server.sheets.classes:
+        key = (classes.plan.policy.id,)
+        found[key] = found.get(key, 0) + len(classes.orders)
+    return found
+
+
+def _listeners(server: Server) -> dict[str, Numbers]:
+    received: Numbers = {}
+    silent: Numbers = {}
+    faults: Numbers = {}
+    events: Numbers = {}
+    for transport, listeners in (("udp", server.udp), ("tcp", server.tcp)):
+        for listener in listeners:
+            key = (transport, f"{listener.address}:{listener.port}")
+            stats = listener.stats
+            received[key], silent[key], faults[key] = stats.received, stats.silent, stats.faults
+    for udp in server.udp:
+        key = ("udp", f"{udp.address}:{udp.port}")
+        events[*key, "receive error"] = udp.stats.errors
+        events[*key, "unsent"] = udp.stats.unsent
+        events[*key, "receive buffer full"] = udp.overflowed
+    return {"received": received, "silent": silent, "faults": faults, "dropped": events}
+
+
+def _health(world: World) -> dict[str, Numbers]:
+    up: Numbers = {}
+    counts: Counter[tuple[str, ...]] = Counter()
+    usable: Numbers = {}
+    for pool in world.pools.values():
+        for region in pool.regions:
+            usable[pool.id, region.region] = available(region, world)
+            for endpoint in region.endpoints:
+                for family in families(endpoint):
+                    verdict = world.health_of(endpoint, family).verdict
+                    counts[pool.id, region.region, verdict.value] += 1
+                    if verdict is not Verdict.UNKNOWN:
+                        key = (pool.id, region.region, endpoint.name, str(family))
+                        up[key] = verdict is Verdict.UP
+    return {"endpoint_up": up, "endpoints": dict(counts), "available": usable}
