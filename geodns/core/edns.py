@@ -32,9 +32,9 @@ class Subnet:
     def bits(self) -> int:
         return 32 if self.family == 4 else 128
 
-    def text(self) -> str:
-        kind = IPv4Address if self.family == 4 else IPv6Address
-        return str(kind(self.address))
+    def ip(self) -> IPv4Address | IPv6Address:
+        """The first address of the subnet."""
+        return IPv4Address(self.address) if self.family == 4 else IPv6Address(self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,9 @@ def explain(
 
 def _client(client: Client) -> dict[str, object]:
     subnet = client.subnet
-    unwrapped = f"IPv4 {subnet.text()}/{subnet.prefix} inside IPv6" if subnet.shift else ""
+    unwrapped = f"IPv4 {subnet.ip()}/{subnet.prefix} inside IPv6" if subnet.shift else ""
     return {
-        "address": subnet.text(),
+        "address": str(subnet.ip()),
         "family": subnet.family,
         "prefix": subnet.prefix,
         "from": "client subnet" if client.told else "source",

@@ -140,6 +140,11 @@ def _serving(
     return chosen
 
 
+def available(region: PoolRegion, conditions: Conditions) -> bool:
+    """Whether a region may serve: not paused, and enough of its endpoints healthy."""
+    return not _look(region, 0, conditions, Stage.AVAILABLE).dropped
+
+
 def deciding_family(region: PoolRegion) -> int:
     """Whose health decides whether a region is available: IPv4 where it has any, else IPv6; 0 for targets."""
     if any(e.target is not None for e in region.endpoints):
