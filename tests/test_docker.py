@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from geodns.config.settings import load_settings
+
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 
@@ -72,6 +74,11 @@ def test_the_updater_and_geodns_mean_the_same_databases(
     assert set(settings["databases"].values()) == files
     assert all(file in updater["healthcheck"]["test"] for file in files)
     assert compose["services"]["geodns"]["depends_on"]["geoipupdate"]["condition"] == "service_healthy"
+
+
+def test_the_settings_are_ones_that_geodns_takes(compose: dict[str, Any]) -> None:
+    loaded = load_settings(DOCKER / "geodns.yaml", {}, compose["services"]["geodns"]["environment"])
+    assert {address.port for address in loaded.listen.dns} == {53}
 
 
 def test_settings_and_mounts_agree(compose: dict[str, Any], settings: dict[str, Any]) -> None:
