@@ -7,7 +7,7 @@ from typing import Any
 
 from geodns.config.findings import Findings
 from geodns.config.schema.zones import CheckForm
-from geodns.config.tables import Table
+from geodns.config.tables import Entry, Table
 from geodns.config.yaml import Document, Loc
 from geodns.model import Check
 
@@ -25,47 +25,48 @@ class Checks:
         for id_ in table.entries:
             self._named(id_, ())
 
-    def of(self, ref: str | CheckForm | None, zone: str, document: Document, loc: Loc) -> Check | None:
+    def of(self, ref: str | CheckForm | None, user: Entry, loc: Loc) -> Check | None:
         """The check that a pool or endpoint asks for; None for `none`, for nothing, for what is broken."""
         if ref is None or ref == "none":
             return None
         if isinstance(ref, CheckForm):
-            return self._build(ref, zone, document, loc, ())
-        entry = self._table.look_up(ref, zone, document.position(loc), self._findings)
+            return self._build(replace(user, form=ref, loc=loc), ())
+        entry = self._table.look_up(ref, user.zone, user.document.position(loc), self._findings)
         return self._named(entry.id, ()) if entry else None
 
     def _named(self, id_: str, trail: tuple[str, ...]) -> Check | None:
         if id_ not in self._done:
             entry = self._table.entries[id_]
-            built = entry.form and self._build(
-                entry.form, entry.zone, entry.document, entry.loc, (*trail, id_)
-            )
-            self._done[id_] = built
+            self._done[id_] = self._build(entry, (*trail, id_)) if entry.form else None
         return self._done[id_]
 
-    def _build(
-        self, form: CheckForm, zone: str, document: Document, loc: Loc, trail: tuple[str, ...]
-    ) -> Check | None:
+    def _build(self, entry: Entry, trail: tuple[str, ...]) -> Check | None:
+        form: CheckForm = entry.form
         base = None
         if form.like is not None:
-            at = document.position((*loc, "like"))
-            entry = self._table.look_up(form.like, zone, at, self._findings)
-            if entry is None:
-                return None
-            if entry.id in trail:
-                circle = " -> ".join((*trail[trail.index(entry.id) :], entry.id))
-                self._findings.error("circle", f"checks inherit in a circle: {circle}", at)
-                return None
-            base = self._named(entry.id, trail)
+            base = self._base(form.like, entry, trail)
             if base is None:
                 return None
         elif form.type is None:
-            hint = "write `type: http`, https or tcp, or inherit with `like`"
-            self._findings.error("missing-key", "the check has no type", document.position(loc), hint)
+            if entry.whole:
+                hint = "write `type: http`, https or tcp, or inherit with `like`"
+                at = entry.document.position(entry.loc)
+                self._findings.error("missing-key", "the check has no type", at, hint)
             return None
         check = _merged(base, form)
-        self._judge(check, form, document, loc)
+        self._judge(check, form, entry.document, entry.loc)
         return check
+
+    def _base(self, like: str, entry: Entry, trail: tuple[str, ...]) -> Check | None:
+        at = entry.document.position((*entry.loc, "like"))
+        found = self._table.look_up(like, entry.zone, at, self._findings)
+        if found is None:
+            return None
+        if found.id in trail:
+            circle = " -> ".join((*trail[trail.index(found.id) :], found.id))
+            self._findings.error("circle", f"checks inherit in a circle: {circle}", at)
+            return None
+        return self._named(found.id, trail)
 
     def _judge(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
         useless = (

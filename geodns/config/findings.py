@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from geodns.errors import Position, Problem, Severity
 
 LIMIT = 1000
+LONGEST = 400  # letters of a message
 
 
 class Findings:
@@ -20,10 +21,10 @@ class Findings:
 
     def error(self, code: str, message: str, position: Position, hint: str = "") -> None:
         self.failed = True
-        self._add(Problem(code, message, position, hint))
+        self._add(Problem(code, _one_line(message), position, _one_line(hint)))
 
     def warning(self, code: str, message: str, position: Position, hint: str = "") -> None:
-        self._add(Problem(code, message, position, hint, Severity.WARNING))
+        self._add(Problem(code, _one_line(message), position, _one_line(hint), Severity.WARNING))
 
     def _add(self, problem: Problem) -> None:
         key = (problem.position, problem.message)
@@ -41,6 +42,12 @@ class Findings:
             severity = Severity.ERROR if self.failed else Severity.WARNING
             found.append(Problem("too-many", more, Position(""), "mend these first", severity))
         return tuple(found)
+
+
+def _one_line(text: str) -> str:
+    """What a file quotes may hold anything; what is told fits a line of a terminal or a log."""
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from geodns.config.tables import Tables
 from geodns.config.yaml import MAX_BYTES
 from geodns.config.zones import add_nameservers, assemble, derive_soa
 from geodns.errors import ConfigError
-from geodns.model import Model, Region
+from geodns.model import Model, Region, Soa
 
 __all__ = ["Known", "load"]
 
@@ -65,23 +65,21 @@ def _load(folder: Path, known: Known | None, zone_bytes: int, findings: Findings
         entry.id: Region(entry.id, entry.form.title or entry.id, entry.form.at, entry.position)
         for entry in tables.regions.entries.values()
     }
-    made = []
-    for sheet, records in zones:
-        soa = derive_soa(sheet, records, findings)
-        made.append(assemble(sheet, records, soa, pools.built, policies.built))
-    return Model(regions, lines, pools.built, policies.built, tuple(made), findings.sorted())
+    made = tuple(assemble(sheet, records, soa, pools.built, policies.built) for sheet, records, soa in zones)
+    return Model(regions, lines, pools.built, policies.built, made, findings.sorted())
 
 
 def _read_zones(
     sheets: list[Sheet], pools: Pools, policies: Policies, findings: Findings
-) -> list[tuple[Sheet, Records]]:
-    zones: dict[bytes, tuple[Sheet, Records]] = {}
+) -> list[tuple[Sheet, Records, Soa]]:
+    zones: dict[bytes, tuple[Sheet, Records, Soa]] = {}
     for sheet in sheets:
         if sheet.apex is None:
             continue
         records = Reader(sheet, pools, policies, findings).read()
         add_nameservers(sheet, records, findings)
-        first = zones.setdefault(sheet.apex, (sheet, records))[0]
+        soa = derive_soa(sheet, records, findings)
+        first = zones.setdefault(sheet.apex, (sheet, records, soa))[0]
         if first is not sheet:
             at = sheet.document.position(("zone",))
             where = first.document.position(("zone",))
@@ -90,5 +88,5 @@ def _read_zones(
             )
             continue
         consistency.judge(sheet.apex, records, pools.built, findings)
-    consistency.judge_targets({apex: records for apex, (_, records) in zones.items()}, findings)
+    consistency.judge_targets({apex: records for apex, (_, records, _) in zones.items()}, findings)
     return list(zones.values())

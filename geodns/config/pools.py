@@ -34,7 +34,7 @@ class Pools:
     def _build(self, entry: Entry) -> Pool:
         form: PoolForm = entry.form
         document = entry.document
-        check = self._checks.of(form.check, entry.zone, document, (*entry.loc, "check"))
+        check = self._checks.of(form.check, entry, (*entry.loc, "check"))
         policy: str | None = NEAREST.id
         if form.policy is not None:
             policy = self._policies.look_up(
@@ -47,7 +47,7 @@ class Pools:
             id=entry.id,
             policy=policy or NEAREST.id,
             regions=regions,
-            targets=any(endpoint.target is not None for endpoint in endpoints),
+            targets=any(endpoint.target for region in form.regions.values() for endpoint in region.endpoints),
             pick=Pick(form.pick),
             answers=form.answers,
             when_all_down=down,
@@ -88,7 +88,7 @@ class Pools:
             return None
         own = check
         if form.check is not None:
-            own = self._checks.of(form.check, entry.zone, entry.document, (*loc, "check"))
+            own = self._checks.of(form.check, entry, (*loc, "check"))
         if own and own.kind == "tcp" and own.port is None and form.port is None:
             hint = "give the check or the endpoint a `port`"
             self._findings.error("no-port", "a tcp check needs a port, and neither has one", at, hint)

@@ -124,9 +124,9 @@ def parse(text: str, file: str, findings: Findings) -> Document | None:
         findings.error("yaml", stop.message, stop.position, stop.hint)
         return None
     except ReaderError as error:
-        before = text[: error.position]
-        position = Position(file, before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1)
-        findings.error("yaml", f"the character U+{ord(text[error.position]):04X} is not allowed", position)
+        before = text.encode()[: error.position].decode(errors="ignore")  # libyaml counts octets here
+        position = Position(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+        findings.error("yaml", f"the character U+{error.character:04X} is not allowed", position)
         return None
     except MarkedYAMLError as error:
         message, hint, mark = reword(error, text)
@@ -180,7 +180,8 @@ class _Builder:
         if kind is AliasEvent:
             return self.alias(event)
         if event.tag is not None:
-            self.stop(f"the tag {event.tag} is not used here", event, "remove it, or quote the value")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.stop(f"the tag {tag} is not used here", event, "remove it, or quote the value")
         before = self.nodes
         if kind is ScalarEvent:
             found = self.scalar(event)

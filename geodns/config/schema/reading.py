@@ -62,7 +62,9 @@ def explain(error: Any) -> tuple[str, str, str]:
     kind, loc, value = error["type"], error["loc"], error["input"]
     context = error.get("ctx", {})
     if kind == "extra_forbidden":
-        return "unknown-key", f"unknown key '{loc[-1]}'", did_you_mean(str(loc[-1]), _KEYS)
+        key = str(loc[-1])
+        hint = "it belongs elsewhere" if key in _KEYS else did_you_mean(key, _KEYS)
+        return "unknown-key", f"unknown key '{key}'", hint
     if kind == "missing":
         return "missing-key", f"the key '{loc[-1]}' is missing", ""
     if value is None and kind.endswith("_type"):

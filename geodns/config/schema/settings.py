@@ -161,7 +161,7 @@ class LimitSettings(Form):
 
 class LogSettings(Form):
     level: Annotated[str, one_of("debug", "info", "warning", "error")] = "info"
-    format: Annotated[str, one_of("console", "json")] = "console"
+    format: Annotated[str, one_of("auto", "console", "json", "logfmt")] = "auto"
 
 
 class Settings(Form):

@@ -85,7 +85,7 @@ def text_of(value: Any, wanted: str) -> str:
         wrong("empty", f"has no value; {wanted} is expected")
     if not isinstance(value, str):
         found = "a mapping" if isinstance(value, dict) else "a list"
-        hint = 'quote an IPv6 address in brackets: "2001:db8::1"' if _cut_address(value) else ""
+        hint = 'quote an IPv6 address: "2001:db8::1"' if _cut_address(value) else ""
         wrong("wrong-type", f"{wanted} is expected here, not {found}", hint)
     return value
 

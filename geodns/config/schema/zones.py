@@ -211,9 +211,9 @@ class PoolRegionForm(Form):
     @model_validator(mode="before")
     @classmethod
     def _widen(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "endpoints" not in value and ("address" in value or "target" in value):
-            return {"endpoints": [value]}
-        return value if isinstance(value, dict) or value is None else {"endpoints": value}
+        if value is None or (isinstance(value, dict) and value.keys() & cls.model_fields.keys()):
+            return value
+        return {"endpoints": value}
 
 
 class BackupForm(Form):
