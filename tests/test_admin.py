@@ -420,6 +420,11 @@ class TestWhatItTells:
         assert reply.body == api.control.status()
         assert reply.headers["Cache-Control"] == "no-store"
 
+    async def test_a_time_that_never_comes_is_null(self, api: Api) -> None:
+        api.control.status = lambda: {"failover": {"seconds": float("inf")}, "rest": [1.5]}  # type: ignore[method-assign]
+        reply = await api("GET", "/api/v1/status")
+        assert reply.body == {"failover": {"seconds": None}, "rest": [1.5]}
+
     async def test_regions_with_their_pause_and_verdicts(self, api: Api) -> None:
         api.control.state = with_verdict(with_paused(api.control.state, "cn-north"), "cn-south", Verdict.DOWN)
         regions = {r["id"]: r for r in (await api("GET", "/api/v1/regions")).body["regions"]}

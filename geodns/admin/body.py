@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -24,11 +25,19 @@ def stamp(moment: float | None) -> str | None:
 
 
 def answer(content: Mapping[str, object], status: int = 200) -> web.Response:
-    """A JSON response."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    """A JSON response. A number that is not finite (a time that never comes) becomes null."""
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False, default=str)
     return web.Response(
         status=status, body=text.encode("utf-8", "backslashreplace") + b"\n", content_type="application/json"
     )
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 async def read(request: web.Request, *known: str) -> dict[str, object]:

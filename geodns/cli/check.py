@@ -1,0 +1,145 @@
+"""`geodns check [PATH]`: everything that is wrong with the files, and how long a failover would take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geodns.cli.common import Output, OutputOption, columns, say, settings_from
+from geodns.core import duration
+from geodns.errors import ConfigError, GeodnsError, Problem, Severity
+
+if TYPE_CHECKING:
+    from geodns.config.schema.settings import Settings
+    from geodns.model import Model
+
+MAX_ROWS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Failover:
+    """How long a steered name may be answered wrongly; infinite where a failure is never noticed."""
+
+    name: str
+    pool: str
+    seconds: float
+
+
+def check(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PATH", help="A zones folder, or a geodns.yaml; default: what `serve` would load."
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Check zone files as `serve` would load them. Exit 1 where something is wrong."""
+    problems: list[Problem] = []
+    failovers: list[_Failover] = []
+    settings: Settings | None = None
+    try:
+        settings = _settings(path)
+        model = _load(settings, alone=path is not None and path.is_dir())
+        problems = list(model.problems)
+        failovers = _failovers(model)
+    except ConfigError as error:
+        problems = list(error.problems)
+    budget = settings.failover_budget if settings else 0.0
+    if output is Output.JSON:
+        say(json.dumps(_plain(problems, failovers, budget), indent=2, ensure_ascii=False))
+    else:
+        _tell(problems, failovers, budget)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise typer.Exit(1)
+
+
+def _settings(path: Path | None) -> Settings:
+    if path is not None and not path.exists():
+        raise GeodnsError(f"there is no {path}: name a zones folder or a geodns.yaml")
+    if path is not None and path.is_dir():
+        return settings_from(None, {"zones": str(path)})
+    return settings_from(path, {})
+
+
+def _load(settings: Settings, *, alone: bool) -> Model:
+    """What `serve` loads, the databases too; a folder checked `alone`, without settings, needs none."""
+    from geodns.geo.mmdb import Kind
+    from geodns.geo.reload import Databases
+    from geodns.loading import Request, read_model
+
+    paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
+    named = {kind: path for kind, path in paths.items() if path is not None}
+    kinds = frozenset(Kind) if alone and not named else frozenset(Databases(named).current)
+    model, _ = read_model(Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes))
+    return model
+
+
+def _failovers(model: Model) -> list[_Failover]:
+    """Every steered record's number, the slowest first."""
+    from geodns.core.failover import worst_case
+    from geodns.core.names import to_text
+
+    known: dict[tuple[str, int], float] = {}
+    found = []
+    for zone in model.zones:
+        for steer in zone.steers:
+            key = (steer.pool, steer.ttl)
+            if key not in known:
+                known[key] = worst_case(model, steer)
+            found.append(_Failover(to_text(steer.owner), steer.pool, known[key]))
+    return sorted(found, key=lambda f: (-f.seconds, f.name))
+
+
+def _tell(problems: Iterable[Problem], failovers: list[_Failover], budget: float) -> None:
+    errors = warnings = 0
+    for problem in problems:
+        say(str(problem))
+        errors += problem.severity is Severity.ERROR
+        warnings += problem.severity is Severity.WARNING
+    if failovers:
+        rows = [(f.name, f.pool, _took(f.seconds, budget)) for f in failovers[:MAX_ROWS]]
+        say(columns([("STEERED NAME", "POOL", "WORST CASE UNTIL ALL CLIENTS ARE ELSEWHERE"), *rows]))
+        if len(failovers) > MAX_ROWS:
+            say(f"… and {len(failovers) - MAX_ROWS} names that are no slower (-o json lists all)")
+    say(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
+
+
+def _took(seconds: float, budget: float) -> str:
+    if not isfinite(seconds):
+        return "never: an endpoint has no check"
+    over = f", over the budget of {duration.text(budget)}" if seconds > budget else ""
+    return duration.text(seconds) + over
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _plain(problems: list[Problem], failovers: list[_Failover], budget: float) -> dict[str, object]:
+    return {
+        "ok": not any(problem.severity is Severity.ERROR for problem in problems),
+        "problems": [
+            {
+                "file": problem.position.file,
+                "line": problem.position.line,
+                "column": problem.position.column,
+                "severity": problem.severity.value,
+                "code": problem.code,
+                "message": problem.message,
+                "hint": problem.hint,
+            }
+            for problem in problems
+        ],
+        "failover_budget": budget,
+        "failover": [
+            {"name": f.name, "pool": f.pool, "seconds": f.seconds if isfinite(f.seconds) else None}
+            for f in failovers
+        ],
+    }

@@ -1,0 +1,46 @@
+"""`geodns regions`: what there is, what is paused, how its endpoints are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, columns, connect, moment, say
+
+
+def regions(
+    url: UrlOption = None, token_file: TokenOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """List the regions, their pauses and the verdicts of their endpoints."""
+    body = connect(url, token_file, output).call("GET", "/api/v1/regions")
+    if output is Output.JSON:
+        say(body.rstrip("\n"))
+        return
+    rows = [_row(region) for region in json.loads(body)["regions"]]
+    say(columns([("REGION", "TITLE", "UP", "DOWN", "UNKNOWN", "STATE"), *rows]))
+
+
+def _row(region: Mapping[str, Any]) -> tuple[object, ...]:
+    counts = region["endpoints"]
+    return (
+        region["id"],
+        region["title"],
+        counts["up"],
+        counts["down"],
+        counts["unknown"],
+        _state(region),
+    )
+
+
+def _state(region: Mapping[str, Any]) -> str:
+    paused = region["paused"]
+    if paused:
+        until = f" until {moment(paused['until'])}" if paused["until"] else ""
+        return f"paused{until} by {paused['actor']}: {paused['reason']}"
+    if not region["pools"]:
+        return "in no pool"
+    counts = region["endpoints"]
+    if counts["down"] and not counts["up"]:
+        return "down"
+    return "serving" if not counts["down"] else "degraded"
