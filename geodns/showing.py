@@ -8,10 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from geodns.app import Server
 from geodns.config.settings import load_settings
+from geodns.core.compile.bodies import SheetSpec
 from geodns.core.health import Health, Probe, probe_of
 from geodns.core.steer.odds import available, decide
 from geodns.core.world import World, families
@@ -55,7 +57,7 @@ async def _run(dns_port: int, admin_port: int) -> None:
         finally:
             if control is not None:
                 control.close()
-                control_path().unlink(missing_ok=True)
+                _clean_up()
             await endpoints.stop()
         print("the demo has stopped", flush=True)
 
@@ -72,6 +74,14 @@ def _settings(home: Path, databases: Path, state: Path, dns_port: int, admin_por
         f"databases.{kind.value}": str(databases / name)
         for kind, name in zip(Kind, FILES.values(), strict=True)
     }
+
+
+def _clean_up() -> None:
+    """Leave nothing where other terminals looked for this demo."""
+    for path in (control_path(), token_path()):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # something of the user's own lies there
+        control_path().parent.rmdir()
 
 
 def token_path() -> Path:
@@ -122,7 +132,7 @@ class Story:
     def heard(self, before: World, after: World, changes: Mapping[Probe, Health]) -> None:
         now = time.time()
         for region in after.regions:
-            was, is_ = _up(before, region), _up(after, region)
+            was, is_ = self._up(before, region), self._up(after, region)
             if was is None or was == is_ or not self._endpoints.changed_at:
                 continue
             reason = next((h.reason for p, h in changes.items() if region in _regions(after, p)), "")
@@ -139,20 +149,26 @@ class Story:
 
     def _serving(self, world: World, network: str) -> str:
         """The region that most answers to a client of the network come from."""
-        sheets = self.server.sheets
-        made = self.server.replay.look_up(*question_of(NAME, "A"))
-        assert made is not None
-        spec, sheet = sheets.specs[made.sheet], sheets.sheets[made.sheet]
+        spec, plan = self._spec()
         located = self.server.geography.locate(client_of(network).subnet.ip())
-        order = sheets.classes[sheet.plan].plan.order(located.place).order
+        order = self.server.sheets.classes[plan].plan.order(located.place).order
         shares = decide(world.pools[spec.pool], order, world, 4).shares()
         return max(shares, key=lambda region: shares[region], default="")
 
+    def _up(self, world: World, region: str) -> bool | None:
+        """Whether a region may serve NAME; None where its pool lacks the region.
 
-def _up(world: World, region: str) -> bool | None:
-    """Whether a region may serve in every pool that has it; None where no pool has it or knows it yet."""
-    held = [found for pool in world.pools.values() if (found := pool.region(region)) is not None]
-    return all(available(found, world) for found in held) if held else None
+        Other pools fall at other moments, and nobody's answer to NAME changes then.
+        """
+        found = world.pools[self._spec()[0].pool].region(region)
+        return None if found is None else available(found, world)
+
+    def _spec(self) -> tuple[SheetSpec, int]:
+        """What NAME's sheet is made for, and its plan."""
+        made = self.server.replay.look_up(*question_of(NAME, "A"))
+        assert made is not None
+        sheets = self.server.sheets
+        return sheets.specs[made.sheet], sheets.sheets[made.sheet].plan
 
 
 def _regions(world: World, probe: Probe) -> set[str]:
