@@ -40,13 +40,11 @@ def query(name: str, rtype: str, client: str | None) -> dns.message.QueryMessage
 def _subnet(client: str) -> dns.edns.Option:
     """An address is asked for as resolvers do (RFC 7871 §11.1): with its /24, or its /56."""
     try:
-        if "/" in client:
-            network = ip_network(client, strict=False)
-            return ECSOption(str(network.network_address), network.prefixlen)
-        address = ip_address(client)
+        bits = "" if "/" in client else "/24" if ip_address(client).version == 4 else "/56"
+        network = ip_network(client + bits, strict=False)
     except ValueError as error:
         raise BadQuestionError(f"'{client}' is neither a network nor an address") from error
-    return ECSOption(str(address), 24 if address.version == 4 else 56)
+    return ECSOption(str(network.network_address), network.prefixlen)
 
 
 def exchange(
