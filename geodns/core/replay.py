@@ -11,25 +11,26 @@ and what it learned of clients (`Memory`): a raw OPT record as read, a source ad
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from geodns.core import edns, unpacked, wire
-from geodns.core.edns import Edns, Subnet
+from geodns.core.clients import Memory, Seen, Tail, Views, tail_of
+from geodns.core.edns import Subnet
 from geodns.core.steer.picks import slot_of
-from geodns.core.table import FIXED, FLAG_NO_SUBNET, STICKY, TURNS, AnswerSet, Names, Sheet
-from geodns.core.unpacked import Heads, Made, Ready, draw_several, heads_of, lowered, prepare
+from geodns.core.table import FLAG_NO_SUBNET, AnswerSet, Names, Sheet
+from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take, whole
 
 STREAM = 65535  # the size limit that means TCP
 FLOOR = 512
 _PLAIN = b"\0\1\0\0\0\0\0\0"
 _WITH_OPT = b"\0\1\0\0\0\0\0\1"
+_TRANSFERS = (wire.AXFR.to_bytes(2), wire.IXFR.to_bytes(2))
 _MAX_READY = 1 << 20
-
-V = TypeVar("V")
+_MAX_HOT = 1 << 14
+_MAX_OPT = 40  # octets of an OPT record of ours: Client Subnet with a whole IPv6 address is the longest
 
 
 class Hooks(NamedTuple):
@@ -41,54 +42,6 @@ class Hooks(NamedTuple):
     tally: array[int]
     classify: Callable[[int, Subnet], tuple[int, int]]
     fill: Callable[[int, int], AnswerSet]
-
-
-class Memory(Generic[V]):
-    """A bounded memory in two generations: when the young one is full the old one is forgotten, counted."""
-
-    def __init__(self, limit: int) -> None:
-        self.young: dict[bytes | str, V] = {}
-        self.old: dict[bytes | str, V] = {}
-        self.forgotten = 0
-        self._half = max(1, limit // 2)
-
-    def recall(self, key: bytes | str) -> V | None:
-        """What is known of a key that the young generation does not hold."""
-        known = self.old.pop(key, None)
-        if known is not None:
-            self.keep(key, known)
-        return known
-
-    def keep(self, key: bytes | str, value: V) -> None:
-        if len(self.young) >= self._half:
-            self.forgotten += len(self.old)
-            self.old, self.young = self.young, {}
-        self.young[key] = value
-
-    def clear(self) -> None:
-        self.young, self.old = {}, {}
-
-
-@dataclass(slots=True)
-class Seen:
-    """A client's class in one plan, its sticky slot, and the OPT record that its answers carry."""
-
-    number: int
-    slot: int
-    opt: bytes
-
-
-Views = dict[int, Seen]  # by sheet's plan, sticky ones apart: their scopes differ
-
-
-@dataclass(slots=True)
-class Tail:
-    """An OPT record as read. `bare` answers it without Client Subnet, `flat` with scope 0."""
-
-    edns: Edns
-    bare: bytes
-    flat: bytes
-    views: Views = field(default_factory=dict)
 
 
 class Index:
@@ -107,6 +60,20 @@ class Index:
         self.made: list[Made | None] = [None] * len(names.a_flags)
 
 
+@dataclass(slots=True)
+class Hot:
+    """Whole replies to one question but for the OPT record, from the flags on: everybody's, or each class's.
+
+    `edns`: the question comes with an OPT record.
+    """
+
+    slot: int
+    edns: bool
+    reply: bytes = b""
+    key: int = -1
+    by_class: dict[int, Ready] = field(default_factory=dict)
+
+
 class _State:
     """One table's sheets over an index; a lane swaps it whole."""
 
@@ -118,6 +85,29 @@ class _State:
         self.by_type = index.by_type
         self.made = index.made
         self.ready: dict[int, Ready] = {}
+        self.hot: dict[bytes, Hot] = {}
+
+    def warm(
+        self, packet: bytes, end: int, tail: Tail | None, made: Made, ready: Ready | None, number: int
+    ) -> None:
+        """Keep whole replies to a question in lower case, as most are asked, while there is room."""
+        name = packet[12 : end - 4]
+        if made.flags & FLAG_NO_SUBNET or len(self.hot) >= _MAX_HOT or name != name.lower():
+            return
+        if packet[4:12] != (_PLAIN if tail is None else _WITH_OPT):
+            return
+        head = (made if ready is None else ready).heads[packet[2] & 1 if tail is None else packet[2] & 1 | 2]
+        head += packet[12:end]
+        body = made.body if ready is None else max(ready.bodies, key=len)
+        if len(head) + len(body) > FLOOR - _MAX_OPT or (ready is not None and ready.set.change_at):
+            return
+        hot = self.hot.setdefault(packet[2:end], Hot(made.slot, edns=tail is not None))
+        if ready is None:
+            hot.reply = head + body
+        else:
+            sheet = self.sheets[made.sheet]
+            hot.key = sheet.plan << 1 | sheet.sticky
+            hot.by_class[number] = whole(ready, head)
 
     def make(self, answer: int) -> Made:
         """Unpack an answer at its first use."""
@@ -172,34 +162,89 @@ class Replay:
         `client` is the source address as text; `limit` the transport's ceiling in octets (65535: a
         stream); `chance` 32 uniform bits; `now` Unix seconds.
         """
-        size = len(packet)
-        if size < wire.HEADER or packet[2] & 0xF8:
-            return self._odd(packet)
         state = self.state
+        end = packet.find(b"\0", wire.HEADER) + 5
+        hot = state.hot.get(packet[2:end])
+        if hot is not None:
+            tail = None if len(packet) == end else self.tails.young.get(packet[end:])
+            if (tail is not None) != hot.edns:
+                pass  # an OPT record not met before, or octets that belong to nothing
+            elif tail is not None and tail.told:
+                ready = hot.by_class.get(tail.number) if tail.key == hot.key else None
+                if ready is not None:
+                    self.tally[hot.slot] += 1
+                    start = take(ready, self.tally, tail.slot, chance)
+                    return b"".join((packet[:2], ready.bodies[start], tail.opt))
+            else:
+                opt = b"" if tail is None else tail.opt
+                if hot.reply:
+                    self.tally[hot.slot] += 1
+                    return b"".join((packet[:2], hot.reply, opt))
+                views = self.sources.young.get(client)
+                seen = views.get(hot.key) if views is not None else None
+                ready = hot.by_class.get(seen.number) if seen is not None else None
+                if ready is not None and seen is not None:
+                    self.tally[hot.slot] += 1
+                    start = take(ready, self.tally, seen.slot, chance)
+                    return b"".join((packet[:2], ready.bodies[start], opt))
+        read = self._read(state, packet)
+        if not isinstance(read, tuple):
+            return read
+        answer, end, tail = read
+        made = state.made[answer] or state.make(answer)
+        self.tally[made.slot] += 1
+        which = packet[2] & 1 if tail is None else packet[2] & 1 | 2
+        if made.sheet < 0:
+            heads, body, opt = made.heads, made.body, self._flat(made, tail)
+            state.warm(packet, end, tail, made, None, 0)
+        else:
+            ready, seen, opt = self._steer(state, answer, made, tail, client, now)
+            heads = ready.heads
+            start = take(ready, self.tally, seen.slot, chance)
+            if start < 0:
+                body = draw_several(ready, chance)
+            else:
+                body = ready.bodies[start]
+                state.warm(packet, end, tail, made, ready, seen.number)
+        reply = b"".join((packet[:2], heads[which], packet[12:end], body, opt))
+        if len(reply) > FLOOR:
+            return _fit(reply, packet, end, made, which, opt, _room(limit, tail))
+        return reply
+
+    def _read(self, state: _State, packet: bytes) -> tuple[int, int, Tail | None] | bytes | None:
+        """Which answer a packet asks for, where its question ends, its OPT record; or the reply at once.
+
+        The short cut knows packets of one question of class IN with nothing behind it but an OPT record
+        seen before. It looks for the name's end as the first zero octet: where that falls into a label,
+        what stands before it is no name, and no key of `nodes`.
+        """
+        if len(packet) < wire.HEADER or packet[2] & 0xF8:
+            return self._odd(packet)
         end = packet.find(b"\0", wire.HEADER) + 5
         counts = packet[4:12]
         tail: Tail | None = None
         if counts == _WITH_OPT:
             tail = self.tails.young.get(packet[end:])
             if tail is None:
-                return self._at_length(state, packet, client, limit, chance, now)
-        elif counts != _PLAIN or size != end:
-            return self._at_length(state, packet, client, limit, chance, now)
+                return self._at_length(state, packet)
+        elif counts != _PLAIN or len(packet) != end:
+            return self._at_length(state, packet)
         if packet[end - 2 : end] != b"\0\1":
-            return self._at_length(state, packet, client, limit, chance, now)
+            return self._at_length(state, packet)
         name = packet[12 : end - 4].lower()
         node = state.nodes.get(name)
         if node is None:
             node = _encloser(state, name)
             if node is None:
-                return self._at_length(state, packet, client, limit, chance, now)
+                return self._at_length(state, packet)
         if node < 0:
-            answer = ~node
-        else:
-            answer = state.by_type.get(node << 16 | packet[end - 4] << 8 | packet[end - 3], -1)
-            if answer < 0:
-                answer = state.names.otherwise[node]
-        return self._render(state, answer, packet, end, tail, client, limit, chance, now)
+            return ~node, end, tail
+        answer = state.by_type.get(node << 16 | packet[end - 4] << 8 | packet[end - 3])
+        if answer is None:
+            if packet[end - 4 : end - 2] in _TRANSFERS:
+                return self._at_length(state, packet)
+            answer = state.names.otherwise[node]
+        return answer, end, tail
 
     def _odd(self, packet: bytes) -> bytes | None:
         """Short packets and replies get silence, other opcodes NOTIMP with a header only."""
@@ -209,40 +254,31 @@ class Replay:
         self.refused["opcode"] += 1
         return _header_only(packet, wire.NOTIMP)
 
-    def _at_length(
-        self, state: _State, packet: bytes, client: str, limit: int, chance: int, now: int
-    ) -> bytes | None:
-        """The same way for whatever the short cut does not know: read the packet whole."""
+    def _at_length(self, state: _State, packet: bytes) -> tuple[int, int, Tail | None] | bytes:
+        """The same for whatever the short cut does not know: read the packet whole."""
         query = wire.parse(packet)
         if isinstance(query, wire.Malformed):
             self.refused["malformed"] += 1
             return _header_only(packet, wire.FORMERR)
+        end = query.end
         tail: Tail | None = None
+        opt = b""
         if query.opt is not None:
-            tail = self._tail(
-                packet[query.opt[0] : query.opt[1]], canonical=query.opt == (query.end, len(packet))
-            )
+            start, stop = query.opt
+            tail = self._tail(packet[start:stop], canonical=start == end and stop == len(packet))
             if tail is None:
                 self.refused["malformed"] += 1
-                return self._refuse(
-                    packet, query.end, wire.FORMERR, edns.reply_opt(self.payload, False, 0, b"")
-                )
+                return _refuse(packet, end, wire.FORMERR, edns.reply_opt(self.payload, False, 0, b""))
             if tail.edns.version != 0:
                 self.refused["version"] += 1
-                opt = edns.reply_opt(self.payload, tail.edns.do, wire.BADVERS, b"")
-                return self._refuse(packet, query.end, 0, opt)
-        opt = tail.flat if tail is not None else b""
-        if query.qclass not in (wire.IN, wire.ANY_CLASS):
-            self.refused["class"] += 1
-            return self._refuse(packet, query.end, wire.REFUSED, opt)
-        if query.qtype in (wire.AXFR, wire.IXFR):
-            self.refused["transfer"] += 1
-            return self._refuse(packet, query.end, wire.REFUSED, opt)
-        answer = _find(state, query.name.lower(), query.qtype)
+                return _refuse(packet, end, 0, edns.reply_opt(self.payload, tail.edns.do, wire.BADVERS, b""))
+            opt = tail.flat(self.payload)
+        why = _unserved(query)
+        answer = None if why else _find(state, query.name.lower(), query.qtype)
         if answer is None:
-            self.refused["zone"] += 1
-            return self._refuse(packet, query.end, wire.REFUSED, opt)
-        return self._render(state, answer, packet, query.end, tail, client, limit, chance, now)
+            self.refused[why or "zone"] += 1
+            return _refuse(packet, end, wire.REFUSED, opt)
+        return answer, end, tail
 
     def _tail(self, raw: bytes, *, canonical: bool) -> Tail | None:
         """What an OPT record asks for, remembered by its bytes; None where it is malformed."""
@@ -252,105 +288,56 @@ class Replay:
         read = edns.parse(raw)
         if read is None:
             return None
-        bare = edns.reply_opt(self.payload, read.do, 0, b"")
-        flat = bare
-        if read.subnet_option is not None:
-            flat = edns.reply_opt(self.payload, read.do, 0, edns.reply_subnet(read.subnet_option, 0))
-        tail = Tail(read, bare, flat)
+        tail = tail_of(read, self.payload)
         if canonical and read.version == 0:
             self.tails.keep(raw, tail)
         return tail
 
-    def _render(
-        self,
-        state: _State,
-        answer: int,
-        packet: bytes,
-        end: int,
-        tail: Tail | None,
-        client: str,
-        limit: int,
-        chance: int,
-        now: int,
-    ) -> bytes:
-        made = state.made[answer] or state.make(answer)
-        self.tally[made.slot] += 1
-        which = packet[2] & 1
-        opt = b""
-        if tail is not None:
-            which += 2
-            opt = tail.bare if made.flags & FLAG_NO_SUBNET else tail.flat
-        if made.sheet < 0:
-            heads, body = made.heads, made.body
-        else:
-            heads, body, opt = self._steer(state, answer, made, tail, opt, client, chance, now)
-        reply = b"".join((packet[:2], heads[which], packet[12:end], body, opt))
-        if len(reply) <= FLOOR:
-            return reply
-        room = limit if limit == STREAM else min(limit, tail.edns.payload) if tail is not None else FLOOR
-        if len(reply) <= room:
-            return reply
-        if made.sheet < 0 and made.lean is not made.body:
-            reply = b"".join((packet[:2], made.lean_heads[which], packet[12:end], made.lean, opt))
-            if len(reply) <= room:
-                return reply
-        return b"".join((packet[:2], heads_of(made.flags | wire.TC, 0, 0, 0)[which], packet[12:end], opt))
-
     def _steer(
-        self,
-        state: _State,
-        answer: int,
-        made: Made,
-        tail: Tail | None,
-        opt: bytes,
-        client: str,
-        chance: int,
-        now: int,
-    ) -> tuple[Heads, bytes, bytes]:
-        """The class of the client, the answer set of that class, and one pick from it."""
+        self, state: _State, answer: int, made: Made, tail: Tail | None, client: str, now: int
+    ) -> tuple[Ready, Seen, bytes]:
+        """The class of the client, the answer set of that class, and the OPT record to answer with."""
         sheet = state.sheets[made.sheet]
         key = sheet.plan << 1 | sheet.sticky
-        told = tail is not None and tail.edns.subnet is not None and not made.flags & FLAG_NO_SUBNET
-        if told and tail is not None:
-            seen = tail.views.get(key)
+        if tail is not None and tail.told and not made.flags & FLAG_NO_SUBNET:
+            seen = tail.seen(key)
             if seen is None:
-                seen = tail.views[key] = self._look(sheet.plan, sheet.sticky, tail, client)
+                seen = self._look(sheet, tail, client)
+                tail.learn(key, seen)
             opt = seen.opt
         else:
-            views = self.sources.young.get(client)
-            if views is None:
-                views = self.sources.recall(client)
-                if views is None:
-                    views = {}
-                    self.sources.keep(client, views)
+            views = self.sources.young.get(client) or self._views(client)
             seen = views.get(key)
             if seen is None:
-                seen = views[key] = self._look(sheet.plan, sheet.sticky, None, client)
+                seen = views[key] = self._look(sheet, None, client)
+            opt = self._flat(made, tail)
         ready = state.ready.get(answer << 20 | seen.number)
         if ready is None:
             ready = self._ready(state, answer, made, seen.number)
-        set_ = ready.set
-        turn = self.tally[set_.slot]
-        self.tally[set_.slot] = turn + 1
-        if set_.change_at and now + set_.ttl > set_.change_at:
+        if ready.set.change_at and now + ready.set.ttl > ready.set.change_at:
             ready = lowered(ready, sheet.empty, sheet.empty_ttl, now)
-        if ready.one_draw:
-            return ready.heads, ready.bodies[bisect_right(set_.weights, chance * ready.total >> 32)], opt
-        if set_.pick == FIXED:
-            return ready.heads, ready.bodies[0], opt
-        if set_.pick == TURNS:
-            return ready.heads, ready.bodies[set_.order[turn % len(set_.order)]], opt
-        if set_.pick == STICKY:
-            return ready.heads, ready.bodies[set_.order[seen.slot]], opt
-        return ready.heads, draw_several(ready, chance), opt
+        return ready, seen, opt
 
-    def _look(self, plan: int, sticky: bool, tail: Tail | None, client: str) -> Seen:
+    def _flat(self, made: Made, tail: Tail | None) -> bytes:
+        """The OPT record of an answer in which the client's place had no part."""
+        if tail is None:
+            return b""
+        return tail.bare if made.flags & FLAG_NO_SUBNET else tail.flat(self.payload)
+
+    def _views(self, client: str) -> Views:
+        views = self.sources.recall(client)
+        if views is None:
+            views = {}
+            self.sources.keep(client, views)
+        return views
+
+    def _look(self, sheet: Sheet, tail: Tail | None, client: str) -> Seen:
         """Find a client's class; with Client Subnet, also how wide the answer holds."""
         subnet = tail.edns.subnet if tail is not None else None
         if subnet is None:
             subnet = edns.source(client)
-        number, scope = self.classify(plan, subnet)
-        if sticky:
+        number, scope = self.classify(sheet.plan, subnet)
+        if sheet.sticky:
             scope = max(scope, 24 if subnet.family == 4 else 56)
         opt = b""
         if tail is not None and tail.edns.subnet_option is not None:
@@ -366,9 +353,35 @@ class Replay:
         state.ready[answer << 20 | number] = ready
         return ready
 
-    def _refuse(self, packet: bytes, end: int, rcode: int, opt: bytes) -> bytes:
-        which = (packet[2] & 1) + (2 if opt else 0)
-        return b"".join((packet[:2], heads_of(rcode, 0, 0, 0)[which], packet[12:end], opt))
+
+def _unserved(query: wire.Query) -> str:
+    """Why a readable query is refused whatever its name."""
+    if query.qclass not in (wire.IN, wire.ANY_CLASS):
+        return "class"
+    return "transfer" if query.qtype in (wire.AXFR, wire.IXFR) else ""
+
+
+def _refuse(packet: bytes, end: int, rcode: int, opt: bytes) -> bytes:
+    which = (packet[2] & 1) + (2 if opt else 0)
+    return b"".join((packet[:2], heads_of(rcode, 0, 0, 0)[which], packet[12:end], opt))
+
+
+def _room(limit: int, tail: Tail | None) -> int:
+    """How long a reply may be: what the transport carries and the client takes."""
+    if limit == STREAM:
+        return STREAM
+    return FLOOR if tail is None else min(limit, tail.edns.payload)
+
+
+def _fit(reply: bytes, packet: bytes, end: int, made: Made, which: int, opt: bytes, most: int) -> bytes:
+    """The reply if it fits; else without what may be left out; else only the word that it does not."""
+    if len(reply) <= most:
+        return reply
+    if made.sheet < 0 and made.lean is not made.body:
+        reply = b"".join((packet[:2], made.lean_heads[which], packet[12:end], made.lean, opt))
+        if len(reply) <= most:
+            return reply
+    return b"".join((packet[:2], heads_of(made.flags | wire.TC, 0, 0, 0)[which], packet[12:end], opt))
 
 
 def _find(state: _State, name: bytes, qtype: int) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from geodns.core import wire
 from geodns.core.steer.picks import draw, mix
-from geodns.core.table import WEIGHTED, AnswerSet, Names
+from geodns.core.table import FIXED, TURNS, AnswerSet, Names
 
 Heads = tuple[bytes, bytes, bytes, bytes]
 
@@ -27,12 +29,17 @@ class Made:
 
 @dataclass(slots=True)
 class Ready:
-    """An answer set ready to send: `bodies[i]` starts its circle at member i."""
+    """An answer set ready to send: `bodies[i]` starts its circle at member i.
+
+    `order` leads from a draw, a turn or a slot to a start; it is empty where several are drawn one by one.
+    """
 
     heads: Heads
     bodies: list[bytes]
-    one_draw: bool
+    pick: int
+    order: array[int]
     total: int
+    slot: int
     set: AnswerSet
     prefix: bytes
     an: int
@@ -80,13 +87,42 @@ def make(names: Names, answer: int) -> Made:
 def prepare(set_: AnswerSet, prefix: bytes, an: int, flags: int, empty: bytes) -> Ready:
     """Slice an answer set's circle at every start."""
     if not set_.members:
-        heads = heads_of(flags, an, 1, 0)
-        return Ready(heads, [prefix + empty], False, 0, set_, prefix, an, flags)
+        heads, bodies = heads_of(flags, an, 1, 0), [prefix + empty]
+        return Ready(heads, bodies, FIXED, set_.order, 1, set_.slot, set_, prefix, an, flags)
     at, rrs, count = set_.at, set_.rrs, set_.count
-    bodies = [prefix + rrs[at[i] : at[i + count]] for i in range(set_.members)]
     heads = heads_of(flags, an + count, 0, 0)
-    drawn = set_.pick == WEIGHTED and count in (1, set_.members)
-    return Ready(heads, bodies, drawn, set_.weights[-1], set_, prefix, an, flags)
+    bodies = [prefix + rrs[at[i] : at[i + count]] for i in range(set_.members)]
+    total = len(set_.order) if set_.pick == TURNS else set_.weights[-1]
+    return Ready(heads, bodies, set_.pick, set_.order, total, set_.slot, set_, prefix, an, flags)
+
+
+def take(ready: Ready, tally: array[int], slot: int, chance: int) -> int:
+    """Where in its circle an answer starts, counted; -1 where it is drawn member by member.
+
+    `slot` is the client's (sticky); `chance` 32 uniform bits (weighted).
+    """
+    counter = ready.slot
+    turn = tally[counter]
+    tally[counter] = turn + 1
+    match ready.pick:
+        case 0:  # FIXED
+            return 0
+        case 1:  # WEIGHTED
+            if ready.order:
+                return ready.order[chance * ready.total >> 32]
+            set_ = ready.set
+            if set_.count in (1, set_.members):
+                return bisect_right(set_.weights, draw(chance, ready.total))
+            return -1
+        case 2:  # TURNS
+            return ready.order[turn % ready.total]
+        case _:  # STICKY
+            return ready.order[slot]
+
+
+def whole(ready: Ready, head: bytes) -> Ready:
+    """The same with whole replies for bodies, from the flags on."""
+    return replace(ready, bodies=[head + body for body in ready.bodies])
 
 
 def draw_several(ready: Ready, chance: int) -> bytes:

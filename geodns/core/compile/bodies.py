@@ -15,6 +15,7 @@ from geodns.model import Pick, RRset, Zone
 
 QNAME = b"\xc0\x0c"
 FAMILY = {wire.A: 4, wire.AAAA: 6, wire.CNAME: 0}
+MAX_DRAWS = 4096  # of a total of weights, for which each draw's member is written out
 MAX_ADDITIONAL = 32  # records beside an answer; a hundred mail hosts would only be cut off again
 
 
@@ -122,7 +123,7 @@ def answer_set(spec: SheetSpec, odds: Odds, slot: int) -> AnswerSet:
         rrs=b"".join(records * 2),
         at=at,
         weights=weights,
-        order=_order(spec.pick, odds.members) if members > 1 else array("H"),
+        order=_order(spec.pick, odds.members, spec.answers or members) if members > 1 else array("H"),
         ttl=spec.ttl,
         ttl_min=min(spec.ttl, spec.ttl_min),
         ttl_at=len(spec.owner) + 4,
@@ -137,14 +138,17 @@ def _pick(pick: Pick, members: int) -> int:
     return {Pick.WEIGHTED: WEIGHTED, Pick.ROUND_ROBIN: TURNS, Pick.STICKY: STICKY}[pick]
 
 
-def _order(pick: Pick, members: tuple[Member, ...]) -> array[int]:
+def _order(pick: Pick, members: tuple[Member, ...], count: int) -> array[int]:
     match pick:
         case Pick.ROUND_ROBIN:
             return turns(tuple(m.weight for m in members))
         case Pick.STICKY:
             return slots(tuple((f"{m.region}/{m.name}", m.weight) for m in members))
         case _:
-            return array("H")
+            one_draw = count == 1 or count >= len(members)
+            if not one_draw or sum(m.weight for m in members) > MAX_DRAWS:
+                return array("H")
+            return array("H", (i for i, m in enumerate(members) for _ in range(m.weight)))
 
 
 def _rdata(member: Member, rtype: int) -> bytes:

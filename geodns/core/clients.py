@@ -1,0 +1,102 @@
+"""What a lane learned of those who ask, bounded: OPT records as read, the classes of clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from geodns.core import edns
+from geodns.core.edns import Edns
+
+V = TypeVar("V")
+
+
+class Memory(Generic[V]):
+    """A memory in two generations of `limit` entries: when the young one is full, the old one is forgotten.
+
+    What is recalled from the old generation becomes young again; what is forgotten is counted.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.young: dict[bytes | str, V] = {}
+        self.old: dict[bytes | str, V] = {}
+        self.forgotten = 0
+        self._limit = limit
+
+    def recall(self, key: bytes | str) -> V | None:
+        """What is known of a key that the young generation does not hold."""
+        known = self.old.pop(key, None)
+        if known is not None:
+            self.keep(key, known)
+        return known
+
+    def keep(self, key: bytes | str, value: V) -> None:
+        if len(self.young) >= self._limit:
+            self.forgotten += len(self.old)
+            self.old, self.young = self.young, {}
+        self.young[key] = value
+
+    def clear(self) -> None:
+        self.young, self.old = {}, {}
+
+
+@dataclass(slots=True)
+class Seen:
+    """A client's class in one plan, its sticky slot, and the OPT record that its answers carry."""
+
+    number: int
+    slot: int
+    opt: bytes
+
+
+Views = dict[int, Seen]  # by sheet's plan, sticky ones apart: their scopes differ
+
+
+@dataclass(slots=True)
+class Tail:
+    """An OPT record as read. `bare` answers it without Client Subnet.
+
+    `told`: it says whom to answer for. What was last learned of that client lies flat beside it (`key`,
+    `number`, `slot`, `opt` as in `Seen`), since following pointers is what costs; `views` has the rest.
+    Where it does not say, `opt` answers it.
+    """
+
+    told: bool
+    key: int
+    number: int
+    slot: int
+    opt: bytes
+    bare: bytes
+    edns: Edns
+    views: Views | None = None
+
+    def learn(self, key: int, seen: Seen) -> None:
+        """Keep a client's class in a plan; the one before goes where it takes longer to find."""
+        if self.key >= 0:
+            views = self.views = self.views or {}
+            views[self.key] = Seen(self.number, self.slot, self.opt)
+        self.key, self.number, self.slot, self.opt = key, seen.number, seen.slot, seen.opt
+
+    def seen(self, key: int) -> Seen | None:
+        """What is known of the client in a plan."""
+        if self.key == key:
+            return Seen(self.number, self.slot, self.opt)
+        known = self.views.get(key) if self.views is not None else None
+        if known is not None:
+            self.learn(key, known)
+        return known
+
+    def flat(self, payload: int) -> bytes:
+        """The OPT record of an answer that is everybody's: Client Subnet with scope 0 where it was asked."""
+        option = self.edns.subnet_option
+        if option is None:
+            return self.bare
+        return edns.reply_opt(payload, self.edns.do, 0, edns.reply_subnet(option, 0))
+
+
+def tail_of(read: Edns, payload: int) -> Tail:
+    """What to remember of an OPT record before anything is known of the client."""
+    tail = Tail(read.subnet is not None, -1, 0, 0, b"", edns.reply_opt(payload, read.do, 0, b""), read)
+    if not tail.told:
+        tail.opt = tail.flat(payload)
+    return tail
