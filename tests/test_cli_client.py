@@ -27,7 +27,7 @@ class TestTalkingToTheServer:
             "REGION": "STATE",
             "cn-south": "down",
             "cn-north": "paused by who: why",
-            "eu-west": "serving",
+            "eu-west": "not probed yet",
             "unused": "in no pool",
         }
 

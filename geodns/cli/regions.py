@@ -41,6 +41,6 @@ def _state(region: Mapping[str, Any]) -> str:
     if not region["pools"]:
         return "in no pool"
     counts = region["endpoints"]
-    if counts["down"] and not counts["up"]:
-        return "down"
-    return "serving" if not counts["down"] else "degraded"
+    if not counts["up"]:
+        return "down" if counts["down"] else "not probed yet"
+    return "degraded" if counts["down"] else "serving"
