@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from geo_support import model, synthetic, write
 
-from geodns.errors import Severity
+from geodns.errors import Position, Severity
 from geodns.geo import needs as needing
 from geodns.geo.lines import carriers, merged
 from geodns.geo.mmdb import Kind, open_database
 from geodns.geo.needs import missing, needs, unknown_values
-from geodns.model import Line, When
+from geodns.model import Line, Nearest, Policy, Pool, Rule, When
 
 OFFICE = Line("office", networks=("192.0.2.0/24",))
 
@@ -84,6 +85,15 @@ def test_nearest_without_coordinates_is_a_warning_once_a_policy() -> None:
     assert problem.severity is Severity.WARNING
     assert "order of the file" in problem.message
     assert not missing(model(When()), {}, {Kind.COUNTRY})
+
+
+def test_the_built_in_nearest_is_told_where_a_pool_uses_it_and_not_where_none_does() -> None:
+    nowhere = Policy("nearest", (Rule(When(), (Nearest(),)),))
+    world = replace(model(), policies={"nearest": nowhere})
+    assert not missing(world, {}, set())
+    pool = Pool("web", "nearest", (), position=Position("zone.yaml", 7, 3))
+    (problem,) = missing(replace(world, pools={"web": pool}), {}, set())
+    assert str(problem.position) == "zone.yaml:7:3"
 
 
 def test_a_value_that_no_database_knows_is_a_warning_at_the_rule(tmp_path: Path) -> None:

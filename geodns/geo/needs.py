@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from geodns.errors import Position, Problem, Severity
 from geodns.geo.locate import carrier_of, where_of
 from geodns.geo.mmdb import Database, Kind
-from geodns.model import Line, Model, Nearest, Policy, Rule, When
+from geodns.model import Line, Model, Nearest, Policy, Pool, Rule, Steer, When
 
 MAX_SCANNED_NODES = 100_000  # a second or two; real databases are far larger, the synthetic ones far smaller
 
@@ -63,12 +63,12 @@ def missing(model: Model, lines: Mapping[str, Line], kinds: Collection[Kind]) ->
             Problem(
                 "missing-database",
                 "`nearest` without a City or Country database takes the regions in the order of the file",
-                rule.position,
+                position,
                 "set databases.city in geodns.yaml",
                 Severity.WARNING,
             )
             for policy in model.policies.values()
-            if (rule := _first_nearest(policy))
+            if (rule := _first_nearest(policy)) and (position := _where(policy, rule, model))
         ]
     return tuple(found)
 
@@ -107,6 +107,15 @@ def _names(kinds: frozenset[Kind]) -> str:
 
 def _first_nearest(policy: Policy) -> Rule | None:
     return next((r for r in policy.rules if any(isinstance(step, Nearest) for step in r.to)), None)
+
+
+def _where(policy: Policy, rule: Rule, model: Model) -> Position | None:
+    """A rule's place in the files; the built-in policy has none, so the first thing that uses it, if any."""
+    if rule.position.file:
+        return rule.position
+    users: list[Pool | Steer] = [*model.pools.values()]
+    users += [steer for zone in model.zones for steer in zone.steers]
+    return next((user.position for user in users if user.policy == policy.id), None)
 
 
 def _asked(when: When) -> Iterator[tuple[str, str]]:

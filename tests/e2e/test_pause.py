@@ -1,0 +1,97 @@
+"""A pause by hand: in the answers when the call returns, kept through a crash, ended by itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from e2e_support import UNCHECKED, Server, until
+
+EAST, WEST = "192.0.2.1", "192.0.2.2"
+PAUSE = "/api/v1/regions/east/pause"
+
+
+@pytest.fixture(scope="module")
+def running(serve: Callable[..., Server]) -> Server:
+    return serve(UNCHECKED).start()
+
+
+@pytest.fixture
+def server(running: Server) -> Server:
+    for region in ("east", "west"):
+        running.api("DELETE", f"/api/v1/regions/{region}/pause")
+    return running
+
+
+def test_the_call_returns_when_the_answers_are_changed(server: Server) -> None:
+    assert server.answers() == [EAST]
+    before = datetime.now(UTC)
+    status, told = server.api("PUT", PAUSE, {"reason": "a new router", "actor": "kim"})
+    assert server.answers() == [WEST]
+    assert (status, told["region"], told["reason"], told["actor"]) == (200, "east", "a new router", "kim")
+    effective, clear = (datetime.fromisoformat(told[key]) for key in ("effective_at", "caches_clear_at"))
+    assert before - timedelta(seconds=1) <= effective <= datetime.now(UTC)
+    assert clear - effective == timedelta(seconds=2), "the record's TTL"
+    assert [p["subject"] for p in server.status()["paused"]] == ["east"]
+    status, told = server.api("DELETE", PAUSE)
+    assert server.answers() == [EAST]
+    assert (status, told["changed"]) == (200, True)
+
+
+def test_the_same_from_the_command_line(server: Server) -> None:
+    assert (
+        "east is paused until it is resumed" in server.cli("pause", "east", "--reason", "a new router").stdout
+    )
+    assert server.answers() == [WEST]
+    shown = server.cli("regions").stdout
+    assert "a new router" in shown
+    assert "east serves again" in server.cli("resume", "east").stdout
+    assert server.answers() == [EAST]
+    told = json.loads(server.cli("regions", "-o", "json").stdout)
+    assert [region["paused"] for region in told["regions"]] == [None, None]
+
+
+def test_a_pause_ends_by_itself(server: Server) -> None:
+    server.api("PUT", PAUSE, {"reason": "one moment", "for": "1s"})
+    assert server.answers() == [WEST]
+    assert until(lambda: server.answers() == [EAST]) < 5
+    assert server.status()["paused"] == []
+
+
+def test_the_last_region_is_refused_unless_forced(server: Server) -> None:
+    """And when everything is paused the name is there, with no address."""
+    server.api("PUT", PAUSE, {"reason": "first"})
+    status, problem = server.api("PUT", "/api/v1/regions/west/pause", {"reason": "second"})
+    assert (status, problem["code"], problem["names"]) == (409, "leaves-no-region", ["www.shop.example"])
+    assert server.answers() == [WEST]
+    refused = server.cli("pause", "west", "--reason", "second")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "www.shop.example" in refused.stderr
+    assert server.cli("pause", "west", "--reason", "second", "--force").returncode == 0
+    reply = server.ask("www.shop.example")
+    assert (reply.rcode(), reply.answer, reply.authority[0].rdtype) == (0, [], 6)
+
+
+def test_no_token_no_pause(server: Server) -> None:
+    status, problem = server.api("PUT", PAUSE, {"reason": "x"}, token=False)
+    assert (status, problem["code"]) == (401, "unauthorized")
+    assert server.answers() == [EAST]
+    assert server.token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pause_outlives_kill_9(server: Server) -> None:
+    server.api("PUT", PAUSE, {"reason": "kept"})
+    server.api("PUT", "/api/v1/regions/west/pause", {"reason": "gone by then", "for": "1s", "force": True})
+    server.stop(signal.SIGKILL)
+    server.start()
+    paused = server.status()["paused"]
+    assert (paused[0]["subject"], paused[0]["reason"]) == ("east", "kept")
+    until(lambda: server.answers() == [WEST])
+    assert server.api("DELETE", PAUSE)[1]["changed"] is True
+    server.stop()
+    server.start()
+    assert server.answers() == [EAST], "a resume is kept as well"
