@@ -54,7 +54,8 @@ def _sections(found: Found) -> Iterator[tuple[str, list[Sequence[object]]]]:
 
 _STAGES = {
     "available": "available: healthy endpoints serve",
-    "reduced": "reduced: fewer are healthy than the minimum, or some were never probed",
+    "reduced": "reduced: fewer are healthy than the minimum",
+    "unprobed": "unprobed: none is known to be healthy, some were never probed",
     "open": "open: nothing is healthy, so everything that is not paused serves",
     "backup": "backup: nothing is available, the pool's backup addresses serve",
     "nodata": "nodata: nothing is available, and the pool says to answer nothing then",

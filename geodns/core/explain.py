@@ -177,7 +177,7 @@ def _why_not(serves: bool, asked: bool, health: Health, odds: Odds) -> str:
         return "the region does not serve"
     if not asked:
         return "another family was asked"
-    return "a lower tier serves, or its weight is 0" if fit(health, odds.stage) else "not healthy"
+    return "a lower tier or a healthier one serves, or its weight is 0" if fit(health, odds.stage) else "not healthy"
 
 
 def _text(value: str | bytes | None) -> str:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from geodns.core import wire
 from geodns.core.compile.tree import Hit, Tree
 from geodns.core.steer.odds import Member, Odds
-from geodns.core.steer.picks import slots, turns
+from geodns.core.steer.picks import slots, split_slots, turns
 from geodns.core.table import FIXED, STICKY, TURNS, WEIGHTED, AnswerSet
 from geodns.model import Pick, RRset, Zone
 
@@ -123,7 +123,7 @@ def answer_set(spec: SheetSpec, odds: Odds, slot: int) -> AnswerSet:
         rrs=b"".join(records * 2),
         at=at,
         weights=weights,
-        order=_order(spec.pick, odds.members, spec.answers or members) if members > 1 else array("H"),
+        order=_order(spec.pick, odds, spec.answers or members) if members > 1 else array("H"),
         ttl=spec.ttl,
         ttl_min=min(spec.ttl, spec.ttl_min),
         ttl_at=len(spec.owner) + 4,
@@ -138,12 +138,14 @@ def _pick(pick: Pick, members: int) -> int:
     return {Pick.WEIGHTED: WEIGHTED, Pick.ROUND_ROBIN: TURNS, Pick.STICKY: STICKY}[pick]
 
 
-def _order(pick: Pick, members: tuple[Member, ...], count: int) -> array[int]:
+def _order(pick: Pick, odds: Odds, count: int) -> array[int]:
+    members = odds.members
     match pick:
         case Pick.ROUND_ROBIN:
             return turns(tuple(m.weight for m in members))
         case Pick.STICKY:
-            return slots(tuple((f"{m.region}/{m.name}", m.weight) for m in members))
+            named = tuple((m.region, f"{m.region}/{m.name}", m.weight) for m in members)
+            return split_slots(odds.split, named) if odds.split else slots(tuple(m[1:] for m in named))
         case _:
             one_draw = count == 1 or count >= len(members)
             if not one_draw or sum(m.weight for m in members) > MAX_DRAWS:

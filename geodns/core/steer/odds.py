@@ -1,8 +1,9 @@
 """From an order of preference to odds: which endpoints may be told, with which weights, and why.
 
-The first group with an available region serves. Three stages, each only when the one before finds nothing:
-`available` (healthy endpoints reach the region's minimum), `reduced` (what `minimum_healthy` withheld or
-what was never probed), `open` (everything that is not paused: a wrong answer may work, no answer cannot).
+The first group with an available region serves. Four stages, each only when the one before finds nothing:
+`available` (healthy endpoints reach the region's minimum), `reduced` (what `minimum_healthy` withheld),
+`unprobed` (what was never probed too), `open` (everything that is not paused: a wrong answer may work, no
+answer cannot). Whatever the stage, nobody is told of an endpoint while a healthier one beside it is there.
 """
 
 from __future__ import annotations
@@ -24,10 +25,21 @@ MAX_TOTAL = 2**31 - 1  # a total of weights fits 32 bits in every lane
 class Stage(StrEnum):
     AVAILABLE = "available"
     REDUCED = "reduced"
+    UNPROBED = "unprobed"
     OPEN = "open"
     BACKUP = "backup"
     NODATA = "nodata"
     PAUSED = "paused"
+
+
+# At each stage, whose turn it is: the healthier first. The family asked may be in better health than the
+# family that decided the stage.
+_TURNS = {
+    Stage.AVAILABLE: (Stage.AVAILABLE,),
+    Stage.REDUCED: (Stage.REDUCED,),
+    Stage.UNPROBED: (Stage.REDUCED, Stage.UNPROBED),
+    Stage.OPEN: (Stage.REDUCED, Stage.UNPROBED, Stage.OPEN),
+}
 
 
 class Conditions(Protocol):
@@ -65,7 +77,8 @@ class Odds:
     """The weighted answers a decision allows, before chance picks one. No members: NODATA.
 
     `change_at`: the earliest Unix second at which the odds may differ (a verdict in doubt, the end of a
-    pause); 0 where nothing is in sight. `group`: the index in the order that served, or -1.
+    pause); 0 where nothing is in sight. `group`: the index in the order that served, or -1. `split`: the
+    regions among which a split divides the clients, with their shares; empty for one region, and for `any`.
     """
 
     members: tuple[Member, ...]
@@ -73,6 +86,7 @@ class Odds:
     group: int
     change_at: int
     looked: tuple[Looked, ...] = ()
+    split: tuple[tuple[str, int], ...] = ()
 
     def shares(self) -> Mapping[str, float]:
         """The share of answers that each region gets; they add up to 1 unless there are no members."""
@@ -95,9 +109,16 @@ def decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Odd
         for index, group in enumerate(order):
             chosen = _serving(group, index, present, conditions, stage, looked)
             if chosen:
-                members = _members(group, chosen, conditions, stage, family)
+                able = _able(chosen, conditions, stage, family)
+                # Who comes back further down the order changes an answer only where that is a makeshift.
+                decisive = order[: index + 1] if stage is Stage.AVAILABLE else order
                 return Odds(
-                    members, stage, index, _change_at(order[: index + 1], present, conditions), tuple(looked)
+                    _members(able, family, by_weight=group.by_weight),
+                    stage,
+                    index,
+                    _change_at(decisive, present, conditions),
+                    tuple(looked),
+                    () if group.by_weight or len(able) < 2 else tuple((r.region, s) for r, s, _ in able),
                 )
     if pool.when_all_down is AllDown.BACKUP:
         return _backup(pool, order, conditions, family, looked)
@@ -106,7 +127,7 @@ def decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Odd
 
 def _stages(pool: Pool) -> tuple[Stage, ...]:
     if pool.when_all_down is AllDown.SERVE:
-        return (Stage.AVAILABLE, Stage.REDUCED, Stage.OPEN)
+        return (Stage.AVAILABLE, Stage.REDUCED, Stage.UNPROBED, Stage.OPEN)
     return (Stage.AVAILABLE,)
 
 
@@ -183,20 +204,32 @@ def needs(minimum: Minimum, total: int) -> int:
 def fit(health: Health, stage: Stage) -> bool:
     """Whether an endpoint of this health may serve at this stage."""
     match stage:
-        case Stage.AVAILABLE:
+        case Stage.AVAILABLE | Stage.REDUCED:
             return health.verdict is Verdict.UP
-        case Stage.REDUCED:
+        case Stage.UNPROBED:
             return health.verdict is not Verdict.DOWN
         case _:
             return True
 
 
-def _members(
-    group: Group, chosen: list[tuple[PoolRegion, int]], conditions: Conditions, stage: Stage, family: int
-) -> tuple[Member, ...]:
-    by_region = [(region, share, _tier(region, conditions, stage, family)) for region, share in chosen]
-    able = [(region, share, serving) for region, share, serving in by_region if serving]
-    if group.by_weight or len(able) == 1:
+_Able = list[tuple[PoolRegion, int, list[tuple[Endpoint, int]]]]
+
+
+def _able(chosen: list[tuple[PoolRegion, int]], conditions: Conditions, stage: Stage, family: int) -> _Able:
+    """The regions that have something to tell in the family, with their shares and serving endpoints."""
+    for turn in _TURNS[stage]:
+        by_region = [(region, share, _tier(region, conditions, turn, family)) for region, share in chosen]
+        able = [(region, share, serving) for region, share, serving in by_region if serving]
+        if able:
+            return able
+    return []
+
+
+def _members(able: _Able, family: int, *, by_weight: bool) -> tuple[Member, ...]:
+    if by_weight:
+        able = [(r, s, serving) for r, s, serving in able if any(w for _, w in serving)] or able
+    able = [(r, s, [(e, w or 1) for e, w in serving]) for r, s, serving in able]
+    if by_weight or len(able) == 1:
         parts = [(region, e, w) for region, _, serving in able for e, w in serving]
     else:
         sums = [sum(w for _, w in serving) for _, _, serving in able]
@@ -217,7 +250,7 @@ def _members(
 def _tier(
     region: PoolRegion, conditions: Conditions, stage: Stage, family: int
 ) -> list[tuple[Endpoint, int]]:
-    """The lowest tier's healthy endpoints and their weights; weight 0 serves only where nothing else can."""
+    """The lowest tier's healthy endpoints and their weights; those of weight 0 only where they are alone."""
     healthy = [
         e
         for e in region.endpoints
@@ -228,7 +261,7 @@ def _tier(
     lowest = min(e.tier for e in healthy)
     tier = [e for e in healthy if e.tier == lowest]
     weighted = [(e, e.weight) for e in tier if e.weight > 0]
-    return weighted or [(e, 1) for e in tier]
+    return weighted or [(e, 0) for e in tier]
 
 
 def _reduce(weights: list[int]) -> list[int]:

@@ -2,7 +2,8 @@
 
 weighted     `draw(chance, total)` against the cumulative weights
 round-robin  `turns(weights)`: starts in smooth interleaving, one after the other
-sticky       `slot_of` the client's network, looked up in `slots(...)`, a weighted rendezvous
+sticky       `slot_of` the client's network, looked up in `slots(...)`, a weighted rendezvous; a split divides
+             the slots among its regions first (`split_slots`)
 
 The hash is SplitMix64's finalizer (Steele, Lea, Flood 2014); `chance` is 32 uniform bits.
 """
@@ -77,6 +78,21 @@ def slots(members: tuple[tuple[str, int], ...]) -> array[int]:
                 least[slot] = cost / weight
                 best[slot] = index
     return best
+
+
+@lru_cache(maxsize=512)
+def split_slots(shares: tuple[tuple[str, int], ...], members: tuple[tuple[str, str, int], ...]) -> array[int]:
+    """The same for (region, name, weight) members of regions with shares: the region first, then within it.
+
+    Were it one rendezvous over all, the weights of a region's other endpoints would rise when one of them
+    goes, and take clients of regions where nothing happened.
+    """
+    inside: dict[str, tuple[list[int], array[int]]] = {}
+    for region, _ in shares:
+        own = [i for i, member in enumerate(members) if member[0] == region]
+        inside[region] = own, slots(tuple(members[i][1:] for i in own))
+    regions = [shares[i][0] for i in slots(shares)]
+    return array("H", (inside[r][0][inside[r][1][slot]] for slot, r in enumerate(regions)))
 
 
 @lru_cache(maxsize=512)
