@@ -263,13 +263,14 @@ class Asking:
             for value, weight in wanted.weights.items():
                 assert share[value] == pytest.approx(weight / total, rel=0.25)
             return
-        firsts = Counter(self._first(chance) for chance in chances(4 * total))
-        assert firsts == {value: 4 * weight for value, weight in wanted.weights.items()}
+        times = 4 if total < 100 else 1
+        firsts = Counter(self._first(chance) for chance in chances(times * total))
+        assert firsts == {value: times * weight for value, weight in wanted.weights.items()}
 
     def _slots(self) -> dict[str, float]:
         """What share of all client networks each value is told first: 4096 slots, seen in the answer set."""
         decision = self._explained()
-        values = [member["value"].rstrip(".") for member in decision["odds"]]
+        values = [member["value"] for member in decision["odds"]]
         made = self.lab.replay.look_up(*self._key())
         assert made
         order = self.lab.sheets.sheets[made.sheet].sets[decision["class"]].order

@@ -54,6 +54,8 @@ def explain(
         "client": _client(client),
         "place": _place(located),
     }
+    if rtype in (wire.AXFR, wire.IXFR):
+        return found | {"kind": "refused", "rcode": "REFUSED", "why": "zones are not transferred"}
     made = replay.look_up(name, rtype)
     if made is None:
         return found | {"kind": "refused", "rcode": "REFUSED", "why": "no zone of this server holds the name"}
@@ -73,13 +75,14 @@ def explain(
     reply = replay.rehearse(_packet(name, rtype, client), client.text.partition("/")[0], now)
     expected = answer_set(spec, odds, running.slot)
     leaves_out = bool(made.flags & FLAG_NO_SUBNET) or not client.told
+    nobodys = not (client.subnet.prefix or client.subnet.shift)  # /0: the resolver's own place is taken
     return found | {
         "kind": "steered",
         "pool": spec.pool,
         "policy": spec.policy,
         "pick": spec.pick.value,
         "rcode": "NOERROR",
-        "scope": None if leaves_out else scope + client.subnet.shift if scope else 0,
+        "scope": None if leaves_out else scope + client.subnet.shift if scope and not nobodys else 0,
         "class": number,
         "rules": _rules(plan, ordered),
         "order": _order(ordered),
@@ -177,7 +180,11 @@ def _why_not(serves: bool, asked: bool, health: Health, odds: Odds) -> str:
         return "the region does not serve"
     if not asked:
         return "another family was asked"
-    return "a lower tier or a healthier one serves, or its weight is 0" if fit(health, odds.stage) else "not healthy"
+    return (
+        "a lower tier or a healthier one serves, or its weight is 0"
+        if fit(health, odds.stage)
+        else "not healthy"
+    )
 
 
 def _text(value: str | bytes | None) -> str:
