@@ -4,8 +4,8 @@ Names. `Names` holds all owner names of all zones (empty non-terminals included)
 wire name, lower case, is `wire[name_at[i]:name_at[i+1]]`. For a query type found among
 `types[types_at[i]:types_at[i+1]]` the answer is the entry of `answers` at the same index; for any other type
 it is `otherwise[i]`. A name that does not exist is answered from its closest encloser's `below`: a node (a
-wildcard's, its answers apply) where >= 0, else answer `~below` (NXDOMAIN, a referral). A name with no
-encloser at all is refused.
+wildcard's, its answers apply) where >= 0, else answer `~below` (NXDOMAIN, a referral, a DNAME). A name with
+no encloser at all is refused.
 
 Answers. Answer a is one row of the `a_*` arrays. Its message is: the header with `a_flags` (AA and RCODE),
 the question as asked, `bodies[a_body[a]:a_extra[a]]` with `a_an`, `a_ns`, `a_ar` records, then — where all
@@ -13,6 +13,10 @@ fit — `bodies[a_extra[a]:a_body[a+1]]` with `a_more` additional records. `a_mo
 else not (TC). A steered answer (`a_sheet` >= 0) puts the RRset of an answer set behind that body, which then
 holds only the CNAMEs that led to it. `a_slot` is the tally's counter. The only compression pointer is
 0xC00C, the question's name.
+
+A name below a DNAME is the packet's own: an answer with FLAG_DNAME holds the DNAME record alone, its owner
+written out. Replay puts the synthesized CNAME behind it and goes on with the name that this leads to
+(`core.dname`).
 
 Sheets. A sheet is the answer sets of one steered RRset, one for each class: rebuilt when verdicts change,
 while `Names` stays. `Sheet.empty` is the authority section (an SOA) of its NODATA.
@@ -27,9 +31,10 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LAYOUT = 1
+LAYOUT = 2
 
 FLAG_AA = 0x0400
+FLAG_DNAME = 0x4000  # in `a_flags` only: see above
 FLAG_NO_SUBNET = 0x8000  # in `a_flags` only: the zone leaves Client Subnet out of its answers
 
 FIXED, WEIGHTED, TURNS, STICKY = range(4)

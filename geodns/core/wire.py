@@ -59,7 +59,7 @@ def name_end(packet: bytes, at: int) -> int:
     return -1
 
 
-def _skip_name(packet: bytes, at: int) -> int:
+def skip_name(packet: bytes, at: int) -> int:
     """The offset behind a name that may end in a pointer, or -1. The pointer is not followed."""
     start, size = at, len(packet)
     while at < size:
@@ -89,7 +89,7 @@ def parse(packet: bytes) -> Query | Malformed:
     opt: tuple[int, int] | None = None
     at = end
     for number in range(others + additional):
-        start, owner_end = at, _skip_name(packet, at)
+        start, owner_end = at, skip_name(packet, at)
         if owner_end < 0 or owner_end + 10 > len(packet):
             return Malformed("unreadable record", end)
         at = owner_end + 10 + int.from_bytes(packet[owner_end + 8 : owner_end + 10])

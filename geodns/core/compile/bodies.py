@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from geodns.core import wire
-from geodns.core.compile.tree import Hit, Tree
+from geodns.core.compile.tree import Tree
+from geodns.core.names import is_below
 from geodns.core.steer.odds import Member, Odds
 from geodns.core.steer.picks import slots, split_slots, turns
 from geodns.core.table import FIXED, STICKY, TURNS, WEIGHTED, AnswerSet
@@ -54,9 +55,8 @@ def referral(tree: Tree, cut: bytes) -> Body:
     optional: list[bytes] = []
     for target in ns.rdata:
         name = target.lower()
-        hit, holder = tree.find(name)
-        inside = hit is Hit.REFERRAL and holder is node
-        for addresses in tree.addresses(name):
+        inside = is_below(name, cut)
+        for addresses in tree.glue(node, name) if inside else tree.addresses(name):
             for rdata in addresses.rdata:
                 packed = wire.record(target, addresses.rtype, addresses.ttl, rdata)
                 (needed if inside else optional).append(packed)

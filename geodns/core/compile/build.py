@@ -10,8 +10,9 @@ from geodns.core import wire
 from geodns.core.compile.bodies import QNAME, Body, SheetSpec, positive, referral, rrset, soa, soa_rdata
 from geodns.core.compile.rdata import type_name
 from geodns.core.compile.tree import Hit, Node, Tree
+from geodns.core.dname import substitute
 from geodns.core.names import to_text
-from geodns.core.table import FLAG_AA, FLAG_NO_SUBNET, Names
+from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, Names
 from geodns.model import Pool, RRset, Steer, Zone
 
 MAX_CHAIN = 16
@@ -136,6 +137,9 @@ class _Builder:
         """What answers the names under a node that do not exist."""
         if node.cut:
             return ~self._referral(node, Body())
+        if wire.DNAME in node.rrsets:
+            body = Body(1, 0, 0, 0, rrset(node.owner, node.rrsets[wire.DNAME]))
+            return ~self._row(node.zone, "DNAME", body, mark=FLAG_DNAME)
         star = self.tree.wildcard(node)
         if star is not None:
             return index[star.owner]
@@ -159,7 +163,7 @@ class _Builder:
             found.setdefault(wire.ANY, self._row(node.zone, "ANY", Body(1, 0, 0, 0, hinfo)))
         upper = self.tree.parental.get(node.owner)
         if upper is not None:
-            found[wire.DS] = self._parental(upper)
+            found[wire.DS] = self._referral(upper, Body()) if upper.cut else self._ds(upper)
         return found, self._nodata(node, Body())
 
     def _data(self, node: Node) -> dict[int, RRset]:
@@ -171,11 +175,10 @@ class _Builder:
         return {**node.rrsets, wire.SOA: RRset(zone.apex, wire.SOA, zone.soa.ttl, (rdata,))}
 
     def _at_cut(self, node: Node) -> tuple[dict[int, int], int]:
-        ds = node.rrsets.get(wire.DS)
-        answer = self._positive(node, ds) if ds else self._nodata(node, Body())
-        return {wire.DS: answer}, self._referral(node, Body())
+        return {wire.DS: self._ds(node)}, self._referral(node, Body())
 
-    def _parental(self, upper: Node) -> int:
+    def _ds(self, upper: Node) -> int:
+        """What the upper side of a cut says of DS."""
         ds = upper.rrsets.get(wire.DS)
         return self._positive(upper, ds) if ds else self._nodata(upper, Body())
 
@@ -228,20 +231,29 @@ class _Builder:
         while len(passed) < MAX_CHAIN and target.lower() not in passed:
             passed.add(target.lower())
             hit, last = self.tree.find(target.lower())
+            if hit is Hit.WILDCARD and last is not None:
+                if last.owner in passed:
+                    break
+                passed.add(last.owner)
             if last is None or hit is Hit.OUTSIDE:
                 return found, self._row(node.zone, "other", prefix)
             if hit is Hit.REFERRAL:
-                return found, self._referral(last, prefix)
+                return found | self._signed(last, prefix, target), self._referral(last, prefix)
             if hit is Hit.NXDOMAIN:
                 body = _behind(prefix, Body(0, 1, 0, 0, self._negative(last.zone)))
                 return found, self._row(node.zone, "other", body, wire.NXDOMAIN)
             if last.steer is not None and self.pools[last.steer.pool].targets:
                 return found, self._steered(last, last.steer, wire.CNAME, prefix, target)
+            if hit is Hit.DNAME:
+                prefix, name = _redirected(prefix, target, last.rrsets[wire.DNAME])
+                if name is None:
+                    return found, self._row(node.zone, "other", prefix, wire.YXDOMAIN)
+                target = name
+                continue
             onward = last.rrsets.get(wire.CNAME)
             if onward is None:
                 return found | self._chain_end(last, prefix, target), self._nodata(last, prefix)
-            packed = prefix.packed + rrset(target, onward)
-            prefix, target = Body(prefix.an + 1, 0, 0, 0, packed), onward.rdata[0]
+            prefix, target = _behind(prefix, Body(1, packed=rrset(target, onward))), onward.rdata[0]
         return found, self._row(node.zone, "other", prefix)
 
     def _chain_end(self, last: Node, prefix: Body, owner: bytes) -> dict[int, int]:
@@ -252,12 +264,34 @@ class _Builder:
         if last.steer is not None:
             for rtype in (wire.A, wire.AAAA):
                 found[rtype] = self._steered(last, last.steer, rtype, prefix, owner)
-        return found
+        upper = self.tree.parental.get(last.owner)
+        if upper is None:
+            return found
+        if upper.cut:
+            return {**found, wire.DS: self._referral(upper, prefix)}
+        return found | self._signed(upper, prefix, owner)
+
+    def _signed(self, upper: Node, prefix: Body, owner: bytes) -> dict[int, int]:
+        """A delegation's DS, which the upper zone answers (RFC 4035 §3.1.4.1), where `owner` is the cut."""
+        if owner.lower() != upper.owner:
+            return {}
+        ds = upper.rrsets.get(wire.DS)
+        if ds is None:
+            return {wire.DS: self._nodata(upper, prefix)}
+        return {wire.DS: self._row(upper.zone, "DS", _behind(prefix, positive(self.tree, ds, owner)))}
 
     def _row(
-        self, zone: int, rtype: str, body: Body, rcode: int = 0, *, aa: bool = True, sheet: int = -1
+        self,
+        zone: int,
+        rtype: str,
+        body: Body,
+        rcode: int = 0,
+        *,
+        aa: bool = True,
+        sheet: int = -1,
+        mark: int = 0,
     ) -> int:
-        flags = (FLAG_AA if aa else 0) | rcode
+        flags = mark | (FLAG_AA if aa else 0) | rcode
         if not self.zones[zone].client_subnet:
             flags |= FLAG_NO_SUBNET
         slot = Slot(self.texts[zone], rtype, rcode)
@@ -267,6 +301,17 @@ class _Builder:
 def _behind(prefix: Body, body: Body) -> Body:
     """The CNAMEs that led here, then the rest."""
     return Body(prefix.an + body.an, body.ns, body.ar, body.more, prefix.packed + body.packed, body.optional)
+
+
+def _redirected(prefix: Body, name: bytes, dname: RRset) -> tuple[Body, bytes | None]:
+    """The chain with a DNAME and its synthesized CNAME, and where that leads; None where it is too long."""
+    shown = rrset(dname.owner, dname)
+    if shown not in prefix.packed:
+        prefix = _behind(prefix, Body(1, packed=shown))
+    found = substitute(name, dname.owner, dname.rdata[0])
+    if found is None:
+        return prefix, None
+    return _behind(prefix, Body(1, packed=wire.record(name, wire.CNAME, dname.ttl, found))), found
 
 
 def _labels(owner: bytes) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from geodns.core import wire
-from geodns.core.names import ancestors, is_below, parent
+from geodns.core.names import ancestors, parent
 from geodns.model import RRset, Steer, Zone
 
 WILDCARD = b"\1*"
@@ -31,44 +31,53 @@ class Hit(Enum):
     REFERRAL = 2
     NXDOMAIN = 3
     OUTSIDE = 4
+    DNAME = 5
 
 
 class Tree:
     """Every node of every zone by folded owner name. Data under a cut is glue, never a node of its own.
 
-    Where a zone and one below it are both served, the lower one answers from its apex on; what the upper
-    one says of that apex (DS, RFC 4035 §3.1.4.1) is kept in `parental`.
+    Data under a DNAME is never seen (RFC 6672 §2.4). Where a zone and one below it are both served, the lower
+    one answers from its apex on; what the upper one says of that apex (DS, RFC 4035 §3.1.4.1) is kept in
+    `parental`: a node for it, or the cut above it.
     """
 
     def __init__(self, zones: tuple[Zone, ...]) -> None:
         self.zones = zones
         self.nodes: dict[bytes, Node] = {}
         self.parental: dict[bytes, Node] = {}
-        apexes = {zone.apex for zone in zones}
+        lower = _direct({zone.apex for zone in zones})
         for number, zone in enumerate(zones):
-            self._plant(number, zone, apexes - {zone.apex})
+            self._plant(number, zone, lower[zone.apex])
 
-    def _plant(self, number: int, zone: Zone, others: set[bytes]) -> None:
+    def _plant(self, number: int, zone: Zone, lower: set[bytes]) -> None:
+        """Take over a zone's data; `lower` are the apexes of the zones right below it."""
         apex = zone.apex
-        lower = {other for other in others if is_below(other, apex)}
         cuts = lower | {r.owner for r in zone.rrsets if r.rtype == wire.NS and r.owner != apex}
+        covers = cuts | {r.owner for r in zone.rrsets if r.rtype == wire.DNAME}
         self._node(apex, number)
         for rrset in zone.rrsets:
-            cut = _cut_above(rrset.owner, apex, cuts)
-            if cut is not None and cut not in lower:
-                self._node(cut, number).glue.setdefault(rrset.owner, {})[rrset.rtype] = rrset
-            elif rrset.owner in lower:
-                self.parental.setdefault(rrset.owner, Node(rrset.owner, number)).rrsets[rrset.rtype] = rrset
-            elif cut is None:
+            cover = _cover_above(rrset.owner, apex, covers)
+            if cover is None and rrset.owner not in lower:
                 self._node(rrset.owner, number).rrsets[rrset.rtype] = rrset
+            elif cover is None:
+                self._node(parent(rrset.owner), number)
+                self.parental.setdefault(rrset.owner, Node(rrset.owner, number)).rrsets[rrset.rtype] = rrset
+            elif cover in cuts and cover not in lower:
+                self._node(cover, number).glue.setdefault(rrset.owner, {})[rrset.rtype] = rrset
+            elif cover in lower:
+                self._node(parent(cover), number)
         for steer in zone.steers:
-            if steer.owner not in lower and _cut_above(steer.owner, apex, cuts) is None:
+            if steer.owner not in lower and _cover_above(steer.owner, apex, covers) is None:
                 self._node(steer.owner, number).steer = steer
-        for cut in cuts - lower:
-            if _cut_above(cut, apex, cuts) is None:
+        for cut in cuts:
+            cover = _cover_above(cut, apex, covers)
+            if cover is None and cut in lower:
+                self.parental.setdefault(cut, Node(cut, number))
+            elif cover is None:
                 self._node(cut, number).cut = True
-        for owner in lower:
-            self.parental.setdefault(owner, Node(owner, number))
+            elif cut in lower and cover in cuts and cover not in lower:
+                self.parental[cut] = self._node(cover, number)
 
     def _node(self, owner: bytes, zone: int) -> Node:
         """The node at `owner`, made with every empty non-terminal between it and the apex."""
@@ -95,6 +104,8 @@ class Tree:
             if node is not None:
                 if node.cut:
                     return Hit.REFERRAL, node
+                if wire.DNAME in node.rrsets:
+                    return Hit.DNAME, node
                 star = self.wildcard(node)
                 return (Hit.WILDCARD, star) if star else (Hit.NXDOMAIN, node)
         return Hit.OUTSIDE, None
@@ -108,24 +119,36 @@ class Tree:
         """Static A and AAAA of a name in the server's zones, glue included; steered ones never."""
         hit, node = self.find(name)
         if hit is Hit.EXACT and node is not None and node.steer is None:
-            held = node.rrsets
-        elif hit is Hit.REFERRAL and node is not None:
-            held = node.rrsets if node.owner == name else node.glue.get(name, {})
-        else:
-            return ()
-        return [held[t] for t in (wire.A, wire.AAAA) if t in held]
+            return _addresses(node.rrsets)
+        return self.glue(node, name) if hit is Hit.REFERRAL and node is not None else ()
+
+    def glue(self, cut: Node, name: bytes) -> Iterable[RRset]:
+        """A and AAAA that a zone holds for a name at or below a cut."""
+        return _addresses(cut.rrsets if cut.owner == name else cut.glue.get(name, {}))
 
 
-def _cut_above(owner: bytes, apex: bytes, cuts: set[bytes]) -> bytes | None:
-    """The highest cut strictly above `owner`: what lies under it is occluded, or glue."""
+def _direct(apexes: set[bytes]) -> dict[bytes, set[bytes]]:
+    """For each apex those below it that have no other one between."""
+    found: dict[bytes, set[bytes]] = {apex: set() for apex in apexes}
+    for apex in apexes:
+        upper = next((name for name in ancestors(apex)[1:] if name in apexes), None)
+        if upper is not None:
+            found[upper].add(apex)
+    return found
+
+
+def _addresses(held: dict[int, RRset]) -> Iterable[RRset]:
+    return [held[t] for t in (wire.A, wire.AAAA) if t in held]
+
+
+def _cover_above(owner: bytes, apex: bytes, covers: set[bytes]) -> bytes | None:
+    """The highest cut or DNAME strictly above `owner`: what lies under it is glue, or never seen."""
+    if owner == apex or not covers:
+        return None
     found: bytes | None = None
-    if owner == apex:
-        return None
-    if not cuts:
-        return None
-    name = parent(owner)
+    name = owner
     while name != apex:
-        if name in cuts:
-            found = name
         name = parent(name)
+        if name in covers:
+            found = name
     return found
