@@ -22,7 +22,8 @@ def running(serve: Callable[..., Server]) -> Server:
 @pytest.fixture
 def server(running: Server) -> Iterator[Server]:
     yield running
-    running.write(SHOP, UNCHECKED)
+    if (running.zones / SHOP).read_text() != UNCHECKED:
+        running.write(SHOP, UNCHECKED)
     until(lambda: running.status()["problem"] is None and _static(running) == ["192.0.2.100"])
 
 
@@ -35,15 +36,14 @@ def _serial(server: Server) -> int:
 
 
 def test_an_edit_is_taken_by_itself_and_the_serial_rises(server: Server) -> None:
-    before = _serial(server)
+    """Whether the file was replaced, as deployments do, or written in place, as some editors do."""
+    first = _serial(server)
     server.write(SHOP, EDITED)
     until(lambda: _static(server) == ["192.0.2.101"])
-    assert _serial(server) > before
-
-
-def test_an_edit_in_place_is_taken_as_well(server: Server) -> None:
-    (server.zones / SHOP).write_text(EDITED)
-    until(lambda: _static(server) == ["192.0.2.101"])
+    second = _serial(server)
+    (server.zones / SHOP).write_text(UNCHECKED)
+    until(lambda: _static(server) == ["192.0.2.100"])
+    assert first < second < _serial(server)
 
 
 def test_sighup_reads_again(server: Server) -> None:
@@ -56,27 +56,23 @@ def test_sighup_reads_again(server: Server) -> None:
 
 def test_a_bad_edit_changes_nothing_and_is_told_with_its_line(server: Server) -> None:
     before = server.status()
-    server.write(SHOP, EDITED.replace("west: 192.0.2.2", "west: 192.0.2.2222"))
+    bad = EDITED.replace("west: 192.0.2.2", "west: 192.0.2.2222").replace("A: 192.0.2.101", "A: nonsense")
+    server.write(SHOP, bad)
     until(lambda: server.status()["problem"])
     told = server.status()
-    assert told["problem"] == [f"{server.zones / SHOP}:16:13: '192.0.2.2222' is no IPv4 or IPv6 address"], (
-        "and only that"
-    )
+    assert told["problem"] == [
+        f"{server.zones / SHOP}:16:13: '192.0.2.2222' is no IPv4 or IPv6 address",
+        f"{server.zones / SHOP}:19:15: 'nonsense' is no IPv4 address (four numbers from 0 to 255)",
+    ], "both in one run, and only those"
     assert (told["loaded_at"], told["zones"]) == (before["loaded_at"], before["zones"])
     assert _static(server) == ["192.0.2.100"]
     assert "zones/shop.example.yaml:16:13" in server.log()
     shown = server.cli("status").stdout
-    assert "NOT TAKEN" in shown and "shop.example.yaml:16:13" in shown
+    assert "NOT TAKEN" in shown
+    assert "shop.example.yaml:16:13" in shown
     server.write(SHOP, EDITED)
     until(lambda: _static(server) == ["192.0.2.101"])
     assert server.status()["problem"] is None
-
-
-def test_two_mistakes_are_told_in_one_run(server: Server) -> None:
-    server.write(SHOP, UNCHECKED.replace("ttl: 2s", "tll: 2s").replace("A: 192.0.2.100", "A: nonsense"))
-    until(lambda: server.status()["problem"])
-    problems = server.status()["problem"]
-    assert [problem.partition(SHOP)[2].split(": ")[0] for problem in problems] == [":3:1", ":19:15"]
 
 
 def test_a_zone_comes_and_goes(server: Server) -> None:
@@ -86,14 +82,10 @@ def test_a_zone_comes_and_goes(server: Server) -> None:
     until(lambda: server.answers("www.other.example") == ["192.0.2.7"])
     (server.zones / "other.example.yaml").unlink()
     until(lambda: server.ask("www.other.example").rcode() == 5)
-    server.write("other.yml", other)
-    until(lambda: server.status()["problem"])
-    assert ".yml" in server.status()["problem"][0]
-    (server.zones / "other.yml").unlink()
 
 
 def test_no_answer_is_lost_or_mixed_while_files_are_read(server: Server) -> None:
-    """Both names of the zone change in one edit; nobody ever sees one new and one old answer to `pair`."""
+    """Two values change in one edit; nobody ever sees one old and one new."""
     old = UNCHECKED + "  pair: {A: [192.0.2.30, 192.0.2.31]}\n"
     new = UNCHECKED + "  pair: {A: [192.0.2.40, 192.0.2.41]}\n"
     server.write(SHOP, old)
