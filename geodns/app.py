@@ -6,6 +6,7 @@ A change's way: file, probe or call -> event -> `world.apply` -> sheets of what 
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from array import array
@@ -37,12 +38,13 @@ from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
 from geodns.observe.log import setup
 from geodns.operations import Operations
+from geodns.serve.door import Door
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
 
 REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
-TICK = 0.5  # seconds between looks at what time alone brings: the end of a pause
+TICK = 0.25  # seconds between looks at the clock: how late a pause may end, how old `now` may be
 FOLLOW = 5.0  # seconds between looks at the database files
 SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
 
@@ -57,6 +59,7 @@ class Server:
     def __init__(self, settings: Settings, watcher: Watcher | None = None) -> None:
         self.settings = settings
         self.started = time.time()
+        self.now = int(self.started)
         self.loaded_at = 0.0
         self.problem: list[str] = []
         self.reloads: Counter[str] = Counter()
@@ -77,14 +80,12 @@ class Server:
         self.store = Store(settings.state)
         paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
         self.databases = Databases({kind: path for kind, path in paths.items() if path is not None})
-        self.udp = [
-            UdpListener(at.host, at.port, self._door, limits.udp_payload) for at in settings.listen.dns
-        ]
+        self.udp = [UdpListener(at.host, at.port, silence, limits.udp_payload) for at in settings.listen.dns]
         self.tcp = [
             TcpListener(
                 at.host,
                 at.port,
-                self._door,
+                silence,
                 connections=limits.tcp_connections,
                 per_address=limits.tcp_per_address,
                 idle=limits.tcp_idle,
@@ -112,9 +113,12 @@ class Server:
             self._adopt(reading, Index(reading.built.names))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             await self._begin_checks()
+            door = self._door()
             for udp in self.udp:
+                udp.door = door
                 udp.start(loop)
             for tcp in self.tcp:
+                tcp.door = door
                 await tcp.start()
             loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
             for work in (self._tick, self._follow_files, self._follow_databases, self._keep_verdicts):
@@ -174,8 +178,14 @@ class Server:
 
     # the query's way
 
-    def _door(self, packet: bytes, client: str, limit: int) -> bytes | None:
-        return self.replay.answer(packet, client, limit, getrandbits(32), int(time.time()))
+    def _door(self) -> Door:
+        """The one door of all transports: replay with chance and a clock that is a tick old at most."""
+        answer = self.replay.answer
+
+        def door(packet: bytes, client: str, limit: int) -> bytes | None:
+            return answer(packet, client, limit, getrandbits(32), self.now)
+
+        return door
 
     def _classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
         return self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
@@ -262,6 +272,7 @@ class Server:
                 index, sheets.sheets, hooks, payload=limits.udp_payload, places=limits.places
             )
         self.sheets, self.reading = sheets, reading
+        gc.freeze()  # what lives until the next load need not be walked through for cycles
         self.problem, self.loaded_at = [], time.time()
         for warning in reading.warnings:
             log.warning("zones", problem=str(warning))
@@ -269,9 +280,10 @@ class Server:
     # what goes on beside
 
     async def _tick(self) -> None:
-        """End the overrides whose time is over."""
+        """Keep the clock of the answers, and end the overrides whose time is over."""
         while True:
             await asyncio.sleep(TICK)
+            self.now = int(time.time())
             for override in due(self.world, time.time()):
                 async with self.changing:
                     if self.world.overrides.get((override.kind, override.subject)) is override:
@@ -303,9 +315,14 @@ class Server:
             await asyncio.to_thread(self._remember, self.monitor.snapshot())
 
 
+def silence(packet: bytes, client: str, limit: int) -> None:
+    """The door before there is an answer to give."""
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises GeodnsError where it cannot start."""
     setup(settings.log.level, settings.log.format)
+    gc.set_threshold(100_000, 50, 100)  # queries leave no cycles behind; what they leave is counted
     asyncio.run(_serve(settings))
 
 

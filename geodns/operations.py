@@ -15,12 +15,15 @@ import structlog
 from geodns.admin.control import Applied, Readiness
 from geodns.core import names
 from geodns.core.compile.rdata import type_number
+from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
 from geodns.core.guard import UnknownRegion, guard_pause
 from geodns.core.health import Probe, Track
+from geodns.core.replay import Replay
 from geodns.core.world import PAUSE, Lifted, Overridden, Override, World
 from geodns.errors import GeodnsError
+from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
 from geodns.samples import LANE, Totals, samples
 
@@ -49,13 +52,7 @@ class Operations:
     def explain(self, name: str, rtype: str, client: str) -> Mapping[str, object]:
         """Raises GeodnsError for a name, a type or a client that is none."""
         server = self._server
-        who = client_of(client)
-        address = who.subnet.ip()
-        located = server.geography.locate(address)
-        question, now = question_of(name, rtype), int(time.time())
-        found = explain(server.replay, server.sheets, server.world, question, who, located, now)
-        says = [asdict(evidence) for evidence in server.geography.explain(address)]
-        return found | {"databases": says}
+        return explained(server.replay, server.sheets, server.geography, (name, rtype, client))
 
     async def pause(
         self, region: str, *, reason: str, actor: str, until: float | None, force: bool
@@ -122,6 +119,18 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+
+
+def explained(
+    replay: Replay, sheets: Sheets, geography: Geography, asked: tuple[str, str, str]
+) -> Mapping[str, object]:
+    """How the answer to (name, type, client) comes about. Raises GeodnsError where one of them is none."""
+    name, rtype, client = asked
+    who = client_of(client)
+    address = who.subnet.ip()
+    question, now = question_of(name, rtype), int(time.time())
+    found = explain(replay, sheets, sheets.world, question, who, geography.locate(address), now)
+    return found | {"databases": [asdict(evidence) for evidence in geography.explain(address)]}
 
 
 def client_of(text: str) -> Client:

@@ -33,7 +33,7 @@ def explain(
 ) -> None:
     """Explain how a client's answer comes about; with --config from the files, without a server."""
     if config is not None:
-        from geodns.app import explain_offline
+        from geodns.offline import explain_offline
 
         found = explain_offline(settings_from(config, {}), name, rtype, client)
         body = json.dumps(found, indent=2, ensure_ascii=False, default=str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from geodns.core import edns
 from geodns.core.edns import Edns
@@ -40,8 +40,7 @@ class Memory(Generic[V]):
         self.young, self.old = {}, {}
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A client's class in one plan, its sticky slot, and the OPT record that its answers carry."""
 
     number: int
@@ -49,42 +48,48 @@ class Seen:
     opt: bytes
 
 
-Views = dict[int, Seen]  # by sheet's plan, sticky ones apart: their scopes differ
+@dataclass(slots=True)
+class Known:
+    """A client, and what was learned of it by plan (sticky ones apart: their scopes differ).
+
+    What was last learned lies flat (`key` is the plan's, the rest as in `Seen`), since following pointers
+    is what costs; `others` has the rest.
+    """
+
+    key: int = -1
+    number: int = 0
+    slot: int = 0
+    opt: bytes = b""
+    others: dict[int, Seen] | None = None
+
+    def learn(self, key: int, seen: Seen) -> None:
+        """Keep a client's class in a plan; the one before goes where it takes longer to find."""
+        if self.key >= 0:
+            self.others = self.others or {}
+            self.others[self.key] = Seen(self.number, self.slot, self.opt)
+        self.key, (self.number, self.slot, self.opt) = key, seen
+
+    def seen(self, key: int) -> Seen | None:
+        """What is known of the client in a plan."""
+        if self.key == key:
+            return Seen(self.number, self.slot, self.opt)
+        known = self.others.get(key) if self.others is not None else None
+        if known is not None:
+            self.learn(key, known)
+        return known
 
 
 @dataclass(slots=True)
 class Tail:
     """An OPT record as read. `bare` answers it without Client Subnet.
 
-    `told`: it says whom to answer for. What was last learned of that client lies flat beside it (`key`,
-    `number`, `slot`, `opt` as in `Seen`), since following pointers is what costs; `views` has the rest.
-    Where it does not say, `opt` answers it.
+    `client`: whom it says to answer for, None where it says nothing; then `opt` answers it.
     """
 
-    told: bool
-    key: int
-    number: int
-    slot: int
+    client: Known | None
     opt: bytes
     bare: bytes
     edns: Edns
-    views: Views | None = None
-
-    def learn(self, key: int, seen: Seen) -> None:
-        """Keep a client's class in a plan; the one before goes where it takes longer to find."""
-        if self.key >= 0:
-            views = self.views = self.views or {}
-            views[self.key] = Seen(self.number, self.slot, self.opt)
-        self.key, self.number, self.slot, self.opt = key, seen.number, seen.slot, seen.opt
-
-    def seen(self, key: int) -> Seen | None:
-        """What is known of the client in a plan."""
-        if self.key == key:
-            return Seen(self.number, self.slot, self.opt)
-        known = self.views.get(key) if self.views is not None else None
-        if known is not None:
-            self.learn(key, known)
-        return known
 
     def flat(self, payload: int) -> bytes:
         """The OPT record of an answer that is everybody's: Client Subnet with scope 0 where it was asked."""
@@ -92,11 +97,3 @@ class Tail:
         if option is None:
             return self.bare
         return edns.reply_opt(payload, self.edns.do, 0, edns.reply_subnet(option, 0))
-
-
-def tail_of(read: Edns, payload: int) -> Tail:
-    """What to remember of an OPT record before anything is known of the client."""
-    tail = Tail(read.subnet is not None, -1, 0, 0, b"", edns.reply_opt(payload, read.do, 0, b""), read)
-    if not tail.told:
-        tail.opt = tail.flat(payload)
-    return tail

@@ -13,24 +13,20 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from geodns.core import edns, unpacked, wire
-from geodns.core.clients import Memory, Seen, Tail, Views, tail_of
+from geodns.core.clients import Known, Memory, Seen, Tail
+from geodns.core.dname import Path
 from geodns.core.edns import Subnet
+from geodns.core.fit import FLOOR, STREAM, Fitter, room, truncated
+from geodns.core.shortcut import PLAIN, WITH_OPT, Hot, Shortcut
 from geodns.core.steer.picks import slot_of
-from geodns.core.table import FLAG_NO_SUBNET, AnswerSet, Names, Sheet
-from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take, whole
+from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, AnswerSet, Names, Sheet
+from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take
 
-STREAM = 65535  # the size limit that means TCP
-FLOOR = 512
-_PLAIN = b"\0\1\0\0\0\0\0\0"
-_WITH_OPT = b"\0\1\0\0\0\0\0\1"
 _TRANSFERS = (wire.AXFR.to_bytes(2), wire.IXFR.to_bytes(2))
 _MAX_READY = 1 << 20
-_MAX_HOT = 1 << 14
-_MAX_OPT = 40  # octets of an OPT record of ours: Client Subnet with a whole IPv6 address is the longest
 
 
 class Hooks(NamedTuple):
@@ -60,20 +56,6 @@ class Index:
         self.made: list[Made | None] = [None] * len(names.a_flags)
 
 
-@dataclass(slots=True)
-class Hot:
-    """Whole replies to one question but for the OPT record, from the flags on: everybody's, or each class's.
-
-    `edns`: the question comes with an OPT record.
-    """
-
-    slot: int
-    edns: bool
-    reply: bytes = b""
-    key: int = -1
-    by_class: dict[int, Ready] = field(default_factory=dict)
-
-
 class _State:
     """One table's sheets over an index; a lane swaps it whole."""
 
@@ -85,29 +67,7 @@ class _State:
         self.by_type = index.by_type
         self.made = index.made
         self.ready: dict[int, Ready] = {}
-        self.hot: dict[bytes, Hot] = {}
-
-    def warm(
-        self, packet: bytes, end: int, tail: Tail | None, made: Made, ready: Ready | None, number: int
-    ) -> None:
-        """Keep whole replies to a question in lower case, as most are asked, while there is room."""
-        name = packet[12 : end - 4]
-        if made.flags & FLAG_NO_SUBNET or len(self.hot) >= _MAX_HOT or name != name.lower():
-            return
-        if packet[4:12] != (_PLAIN if tail is None else _WITH_OPT):
-            return
-        head = (made if ready is None else ready).heads[packet[2] & 1 if tail is None else packet[2] & 1 | 2]
-        head += packet[12:end]
-        body = made.body if ready is None else max(ready.bodies, key=len)
-        if len(head) + len(body) > FLOOR - _MAX_OPT or (ready is not None and ready.set.change_at):
-            return
-        hot = self.hot.setdefault(packet[2:end], Hot(made.slot, edns=tail is not None))
-        if ready is None:
-            hot.reply = head + body
-        else:
-            sheet = self.sheets[made.sheet]
-            hot.key = sheet.plan << 1 | sheet.sticky
-            hot.by_class[number] = whole(ready, head)
+        self.shortcut = Shortcut()
 
     def make(self, answer: int) -> Made:
         """Unpack an answer at its first use."""
@@ -123,8 +83,9 @@ class Replay:
     ) -> None:
         self.payload = payload
         self.refused: Counter[str] = Counter()
+        self.fitter = Fitter()
         self.tails: Memory[Tail] = Memory(places)
-        self.sources: Memory[Views] = Memory(places)
+        self.sources: Memory[Known] = Memory(places)
         self.reload(index, sheets, hooks)
 
     def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
@@ -164,29 +125,11 @@ class Replay:
         """
         state = self.state
         end = packet.find(b"\0", wire.HEADER) + 5
-        hot = state.hot.get(packet[2:end])
-        if hot is not None:
-            tail = None if len(packet) == end else self.tails.young.get(packet[end:])
-            if (tail is not None) != hot.edns:
-                pass  # an OPT record not met before, or octets that belong to nothing
-            elif tail is not None and tail.told:
-                ready = hot.by_class.get(tail.number) if tail.key == hot.key else None
-                if ready is not None:
-                    self.tally[hot.slot] += 1
-                    start = take(ready, self.tally, tail.slot, chance)
-                    return b"".join((packet[:2], ready.bodies[start], tail.opt))
-            else:
-                opt = b"" if tail is None else tail.opt
-                if hot.reply:
-                    self.tally[hot.slot] += 1
-                    return b"".join((packet[:2], hot.reply, opt))
-                views = self.sources.young.get(client)
-                seen = views.get(hot.key) if views is not None else None
-                ready = hot.by_class.get(seen.number) if seen is not None else None
-                if ready is not None and seen is not None:
-                    self.tally[hot.slot] += 1
-                    start = take(ready, self.tally, seen.slot, chance)
-                    return b"".join((packet[:2], ready.bodies[start], opt))
+        hot = state.shortcut.get(packet[2:end].lower())
+        if hot is not None and packet[end - 4 : end - 2] == hot.qtype:
+            reply = self._again(hot, packet, end, client, chance)
+            if reply is not None:
+                return reply
         read = self._read(state, packet)
         if not isinstance(read, tuple):
             return read
@@ -194,9 +137,11 @@ class Replay:
         made = state.made[answer] or state.make(answer)
         self.tally[made.slot] += 1
         which = packet[2] & 1 if tail is None else packet[2] & 1 | 2
+        if made.flags & FLAG_DNAME:
+            return self._redirect(state, answer, made, packet, end, tail, client, limit, chance, now)
         if made.sheet < 0:
             heads, body, opt = made.heads, made.body, self._flat(made, tail)
-            state.warm(packet, end, tail, made, None, 0)
+            state.shortcut.keep(packet, end, tail is not None, (made, None, 0, -1))
         else:
             ready, seen, opt = self._steer(state, answer, made, tail, client, now)
             heads = ready.heads
@@ -205,11 +150,44 @@ class Replay:
                 body = draw_several(ready, chance)
             else:
                 body = ready.bodies[start]
-                state.warm(packet, end, tail, made, ready, seen.number)
+                sheet = state.sheets[made.sheet]
+                key = sheet.plan << 1 | sheet.sticky
+                state.shortcut.keep(packet, end, tail is not None, (made, ready, seen.number, key))
         reply = b"".join((packet[:2], heads[which], packet[12:end], body, opt))
         if len(reply) > FLOOR:
-            return _fit(reply, packet, end, made, which, opt, _room(limit, tail))
+            most = room(limit, None if tail is None else tail.edns.payload)
+            if len(reply) > most:
+                lean = () if made.lean is made.body or made.sheet >= 0 else ((made.lean_heads, made.lean),)
+                return self.fitter.reply(packet, end, which, opt, most, ((heads, body), *lean))
         return reply
+
+    def _again(self, hot: Hot, packet: bytes, end: int, client: str, chance: int) -> bytes | None:
+        """The reply to a common question from a known client; None where the long way has to be gone."""
+        if packet[11]:
+            tail = self.tails.young.get(packet[end:])
+            if tail is None:
+                return None
+            opt, known = tail.opt, tail.client
+        elif len(packet) != end:
+            return None
+        else:
+            opt, known = b"", None
+        if hot.head:
+            if known is not None:
+                return None
+            self.tally[hot.slot] += 1
+            return b"".join((packet[:2], hot.head, packet[12:end], hot.body, opt))
+        if known is None:
+            known = self.sources.young.get(client)
+        if known is None or known.key != hot.key:
+            return None
+        found = hot.by_class.get(known.number)
+        if found is None:
+            return None
+        head, ready = found
+        self.tally[hot.slot] += 1
+        body = ready.bodies[take(ready, self.tally, known.slot, chance)]
+        return b"".join((packet[:2], head, packet[12:end], body, opt or known.opt))
 
     def _read(self, state: _State, packet: bytes) -> tuple[int, int, Tail | None] | bytes | None:
         """Which answer a packet asks for, where its question ends, its OPT record; or the reply at once.
@@ -223,11 +201,11 @@ class Replay:
         end = packet.find(b"\0", wire.HEADER) + 5
         counts = packet[4:12]
         tail: Tail | None = None
-        if counts == _WITH_OPT:
+        if counts == WITH_OPT:
             tail = self.tails.young.get(packet[end:])
             if tail is None:
                 return self._at_length(state, packet)
-        elif counts != _PLAIN or len(packet) != end:
+        elif counts != PLAIN or len(packet) != end:
             return self._at_length(state, packet)
         if packet[end - 2 : end] != b"\0\1":
             return self._at_length(state, packet)
@@ -288,10 +266,52 @@ class Replay:
         read = edns.parse(raw)
         if read is None:
             return None
-        tail = tail_of(read, self.payload)
+        bare = edns.reply_opt(self.payload, read.do, 0, b"")
+        tail = Tail(Known() if read.subnet is not None else None, b"", bare, read)
+        if tail.client is None:
+            tail.opt = tail.flat(self.payload)
         if canonical and read.version == 0:
             self.tails.keep(raw, tail)
         return tail
+
+    def _redirect(
+        self,
+        state: _State,
+        answer: int,
+        made: Made,
+        packet: bytes,
+        end: int,
+        tail: Tail | None,
+        client: str,
+        limit: int,
+        chance: int,
+        now: int,
+    ) -> bytes:
+        """The reply for a name below a DNAME: the way there, then the answer of the name it leads to."""
+        path = Path(packet[12:end])
+        qtype = int.from_bytes(packet[end - 4 : end - 2])
+        most = room(limit, None if tail is None else tail.edns.payload)
+        authority, additional, opt = 0, 0, self._flat(made, tail)
+        while made.flags & FLAG_DNAME:
+            path.follow(made.lean)
+            found = _find(state, path.name.lower(), qtype) if path.open else None
+            if found is None:
+                break
+            answer = found
+            made = state.made[answer] or state.make(answer)
+        else:
+            heads, body = made.lean_heads, made.lean
+            if made.sheet >= 0:
+                ready, seen, opt = self._steer(state, answer, made, tail, client, now)
+                start = take(ready, self.tally, seen.slot, chance)
+                heads, body = ready.heads, ready.bodies[start] if start >= 0 else draw_several(ready, chance)
+            count, authority, additional = (int.from_bytes(heads[0][i : i + 2]) for i in (4, 6, 8))
+            path.arrive(body, count, most - len(opt))
+            path.rcode = made.flags & 15
+        which = packet[2] & 1 if tail is None else packet[2] & 1 | 2
+        heads = heads_of(FLAG_AA | path.rcode, path.count, authority, additional)
+        reply = b"".join((packet[:2], heads[which], packet[12:end], path.records, opt))
+        return reply if len(reply) <= most else truncated(packet, end, which, opt, heads)
 
     def _steer(
         self, state: _State, answer: int, made: Made, tail: Tail | None, client: str, now: int
@@ -299,18 +319,15 @@ class Replay:
         """The class of the client, the answer set of that class, and the OPT record to answer with."""
         sheet = state.sheets[made.sheet]
         key = sheet.plan << 1 | sheet.sticky
-        if tail is not None and tail.told and not made.flags & FLAG_NO_SUBNET:
-            seen = tail.seen(key)
-            if seen is None:
-                seen = self._look(sheet, tail, client)
-                tail.learn(key, seen)
-            opt = seen.opt
+        if tail is not None and tail.client is not None and not made.flags & FLAG_NO_SUBNET:
+            known, subnet_of = tail.client, tail
         else:
-            views = self.sources.young.get(client) or self._views(client)
-            seen = views.get(key)
-            if seen is None:
-                seen = views[key] = self._look(sheet, None, client)
-            opt = self._flat(made, tail)
+            known, subnet_of = self.sources.young.get(client) or self._source(client), None
+        seen = known.seen(key)
+        if seen is None:
+            seen = self._look(sheet, subnet_of, client)
+            known.learn(key, seen)
+        opt = self._flat(made, tail) if subnet_of is None else seen.opt
         ready = state.ready.get(answer << 20 | seen.number)
         if ready is None:
             ready = self._ready(state, answer, made, seen.number)
@@ -324,12 +341,12 @@ class Replay:
             return b""
         return tail.bare if made.flags & FLAG_NO_SUBNET else tail.flat(self.payload)
 
-    def _views(self, client: str) -> Views:
-        views = self.sources.recall(client)
-        if views is None:
-            views = {}
-            self.sources.keep(client, views)
-        return views
+    def _source(self, client: str) -> Known:
+        known = self.sources.recall(client)
+        if known is None:
+            known = Known()
+            self.sources.keep(client, known)
+        return known
 
     def _look(self, sheet: Sheet, tail: Tail | None, client: str) -> Seen:
         """Find a client's class; with Client Subnet, also how wide the answer holds."""
@@ -364,24 +381,6 @@ def _unserved(query: wire.Query) -> str:
 def _refuse(packet: bytes, end: int, rcode: int, opt: bytes) -> bytes:
     which = (packet[2] & 1) + (2 if opt else 0)
     return b"".join((packet[:2], heads_of(rcode, 0, 0, 0)[which], packet[12:end], opt))
-
-
-def _room(limit: int, tail: Tail | None) -> int:
-    """How long a reply may be: what the transport carries and the client takes."""
-    if limit == STREAM:
-        return STREAM
-    return FLOOR if tail is None else min(limit, tail.edns.payload)
-
-
-def _fit(reply: bytes, packet: bytes, end: int, made: Made, which: int, opt: bytes, most: int) -> bytes:
-    """The reply if it fits; else without what may be left out; else only the word that it does not."""
-    if len(reply) <= most:
-        return reply
-    if made.sheet < 0 and made.lean is not made.body:
-        reply = b"".join((packet[:2], made.lean_heads[which], packet[12:end], made.lean, opt))
-        if len(reply) <= most:
-            return reply
-    return b"".join((packet[:2], heads_of(made.flags | wire.TC, 0, 0, 0)[which], packet[12:end], opt))
 
 
 def _find(state: _State, name: bytes, qtype: int) -> int | None:

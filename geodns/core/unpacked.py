@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from geodns.core import wire
 from geodns.core.steer.picks import draw, mix
-from geodns.core.table import FIXED, TURNS, AnswerSet, Names
+from geodns.core.table import FIXED, FLAG_DNAME, FLAG_NO_SUBNET, TURNS, AnswerSet, Names
 
 Heads = tuple[bytes, bytes, bytes, bytes]
 
@@ -50,7 +50,7 @@ class Ready:
 
 def heads_of(flags: int, an: int, ns: int, ar: int) -> Heads:
     """Octets 2 to 11 of a header, without and with RD, then the same with an OPT counted."""
-    word = wire.QR | flags & 0x7FFF
+    word = wire.QR | flags & ~(FLAG_DNAME | FLAG_NO_SUBNET)
     counts = b"\0\1" + an.to_bytes(2) + ns.to_bytes(2)
     return (
         word.to_bytes(2) + counts + ar.to_bytes(2),
@@ -118,11 +118,6 @@ def take(ready: Ready, tally: array[int], slot: int, chance: int) -> int:
             return ready.order[turn % ready.total]
         case _:  # STICKY
             return ready.order[slot]
-
-
-def whole(ready: Ready, head: bytes) -> Ready:
-    """The same with whole replies for bodies, from the flags on."""
-    return replace(ready, bodies=[head + body for body in ready.bodies])
 
 
 def draw_several(ready: Ready, chance: int) -> bytes:

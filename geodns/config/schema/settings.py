@@ -147,7 +147,7 @@ class EcsSettings(Form):
 
 
 class LimitSettings(Form):
-    """`places` and `classes` are entries of caches; `tcp_idle` is seconds; `probes` run at the same time."""
+    """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once."""
 
     udp_payload: Annotated[int, whole(512, 4096)] = 1232
     tcp_connections: Annotated[int, whole(1, 1_000_000)] = 1000

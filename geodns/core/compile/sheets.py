@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
 from geodns.core.edns import Subnet
 from geodns.core.health import Health
-from geodns.core.place import Located
+from geodns.core.place import Located, Place, Uses
 from geodns.core.steer.odds import Odds, Stage, decide
 from geodns.core.steer.orders import Order, Ordered, Plan
 from geodns.core.table import AnswerSet, Sheet
 from geodns.core.world import Override, World
 from geodns.model import Endpoint, Pick, Pool
+
+MAX_PLACES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,20 @@ class Classes:
         self.overflows = 0
         self._numbers: dict[Order, int] = {}
         self._limit = limit
+        self._of_place: dict[Place, tuple[int, Uses]] = {}
 
-    def number(self, ordered: Ordered) -> int:
+    def of(self, place: Place) -> tuple[int, Uses]:
+        """The class of a place, and which parts of it were asked; many networks share one place."""
+        known = self._of_place.get(place)
+        if known is None:
+            ordered = self.plan.order(place)
+            known = self._number(ordered), ordered.asked
+            if len(self._of_place) >= MAX_PLACES:
+                self._of_place.clear()
+            self._of_place[place] = known
+        return known
+
+    def _number(self, ordered: Ordered) -> int:
         known = self._numbers.get(ordered.order)
         if known is not None:
             return known
@@ -50,12 +64,11 @@ class Classes:
         return len(self.orders) - 1
 
 
-def scope_of(ordered: Ordered, located: Located, family: int, widest: Widest) -> int:
+def scope_of(asked: Uses, located: Located, family: int, widest: Widest) -> int:
     """How long a prefix the order holds for: the blocks of the parts that were asked, no wider than allowed.
 
     0 where no part of the place was asked: the order is everybody's.
     """
-    asked = ordered.asked
     if not (asked.own or asked.asn or asked.geo):
         return 0
     blocks = (located.own * asked.own, located.asn * asked.asn, located.geo * asked.geo)
@@ -97,9 +110,8 @@ class Sheets:
 
     def classify(self, plan: int, located: Located, subnet: Subnet) -> tuple[int, int]:
         """A client's class in a plan, and the scope for which it holds, in bits of the subnet's family."""
-        classes = self.classes[plan]
-        ordered = classes.plan.order(located.place)
-        return classes.number(ordered), scope_of(ordered, located, subnet.family, self._widest)
+        number, asked = self.classes[plan].of(located.place)
+        return number, scope_of(asked, located, subnet.family, self._widest)
 
     def fill(self, sheet: int, number: int) -> AnswerSet:
         """The answer set of a class that a sheet has not answered before."""
