@@ -27,6 +27,9 @@ demo: databases  ## start a real server on 127.0.0.1:5300 (DNS) and :8053 (API) 
 test: databases  ## run every test
 	$(BIN)/python -m pytest
 
+differential: $(STAMP)  ## compare with NSD, Knot and BIND: make differential N=1000000 SEED=0
+	$(BIN)/python -m tests.differential --n $(or $(N),100000) --seed $(or $(SEED),0)
+
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check geodns tests bench
 	$(BIN)/ruff format --check geodns tests bench
@@ -46,4 +49,4 @@ lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 clean:  ## remove what make made
 	rm -rf $(VENV) data/synthetic bench/out build *.egg-info
 
-.PHONY: help install databases demo test lint format bench lock clean
+.PHONY: help install databases demo test differential lint format bench lock clean

@@ -1,0 +1,111 @@
+"""A run: batches of zones, each served by all four, thousands of queries each, every answer judged."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.differential import answers
+from tests.differential.exchange import ask_all
+from tests.differential.judge import KNOWN, World, case_of, judge
+from tests.differential.queries import Query, ask
+from tests.differential.servers import US, started
+from tests.differential.zones import generate
+
+ZONES = 20
+BATCH = 10_000
+SHOWN = 20  # findings that are kept in full
+
+
+@dataclass
+class Report:
+    """What a run found. `findings` are the first ones, ready to be read."""
+
+    queries: int = 0
+    zones: int = 0
+    unexplained: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    rcodes: Counter[int] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        why = {known.id: known.why for known in KNOWN} | OTHER
+        told = ", ".join(f"{RCODES.get(code, code)} {count:,}" for code, count in sorted(self.rcodes.items()))
+        lines = [
+            f"{self.queries:,} queries about {self.zones} zones in {self.seconds:.0f} s ({told})",
+            f"{self.unexplained:,} unexplained differences",
+            *(f"{count:8,}  {name}: {why[name]}" for name, count in self.classes.most_common()),
+        ]
+        return "\n".join([*lines, *self.findings])
+
+
+RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN"}
+OTHER = {
+    "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
+    "near-the-limit": "within a seventh of the limit: how well names are compressed decides about TC",
+}
+
+
+def run(count: int, seed: int, *, tell: Callable[[str], None] = lambda line: None) -> Report:
+    """Ask `count` queries in batches, seeds from `seed` on. Raises ServerError."""
+    report = Report()
+    begun = time.monotonic()
+    while report.queries < count:
+        _batch(seed, min(BATCH, count - report.queries), report)
+        report.seconds = time.monotonic() - begun
+        tell(f"seed {seed}: {report.queries:,} queries, {report.unexplained} unexplained")
+        seed += 1
+    return report
+
+
+def _batch(seed: int, count: int, report: Report) -> None:
+    zones = generate(seed, ZONES)
+    queries = list(ask(zones, seed, count))
+    folder = Path(tempfile.mkdtemp(prefix="geodns-differential-"))
+    try:
+        with started(zones, folder) as ports:
+            replies = {name: ask_all(port, queries) for name, port in ports.items()}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    world = World(zones)
+    for number, query in enumerate(queries):
+        _compare(seed, query, {name: found[number] for name, found in replies.items()}, world, report)
+    report.queries += count
+    report.zones += len(zones)
+
+
+def _compare(seed: int, query: Query, replies: dict[str, bytes | None], world: World, report: Report) -> None:
+    read: dict[str, answers.Answer] = {}
+    found: tuple[str, ...] = ()
+    for name, reply in replies.items():
+        try:
+            read[name] = answers.read(reply or b"")
+        except (ValueError, IndexError) as error:
+            found += (f"{name}: {'no reply' if reply is None else f'unreadable, {error}'}",)
+    if not found:
+        ours = read.pop(US)
+        verdict = judge(case_of(query, ours, read, world))
+        report.classes.update(verdict.classes)
+        report.rcodes[ours.rcode] += 1
+        found = verdict.findings
+        read = {US: ours, **read}
+    if found:
+        report.unexplained += 1
+        if len(report.findings) < SHOWN:
+            report.findings.append(_told(seed, query, found, read))
+
+
+def _told(seed: int, query: Query, found: tuple[str, ...], read: dict[str, answers.Answer]) -> str:
+    lines = [f"\nseed {seed}: {query}", *(f"  {what}" for what in found)]
+    for name, answer in read.items():
+        flags = " ".join(flag for flag in ("aa", "tc") if getattr(answer, flag))
+        lines.append(f"  {name}: {RCODES.get(answer.rcode, answer.rcode)} {flags} {answer.size} octets")
+        for section in ("answer", "authority", "additional"):
+            lines += [f"    {section} {record}" for record in sorted(getattr(answer, section))]
+    return "\n".join(lines)
