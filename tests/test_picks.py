@@ -19,7 +19,7 @@ from geodns.core.table import SLOTS, TURNS, WEIGHTED
 from geodns.core.unpacked import Ready, draw_several, prepare, take
 from geodns.model import Pick
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=60)
+STEADY = settings(deadline=None, derandomize=True, max_examples=30)
 
 CHI_SQUARE_999 = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47, 5: 20.52, 9: 27.88}  # exceeded once in a thousand
 

@@ -109,6 +109,24 @@ def unwrap(subnet: Subnet) -> Subnet:
     return subnet
 
 
+# Where `unwrap` finds IPv4 addresses: prefix and length.
+_EMBEDDED = ((_MAPPED << 32, 96), (_NAT64 << 32, 96), (_6TO4 << 112, 16), (_TEREDO << 96, 32))
+
+
+def plain(subnet: Subnet) -> int:
+    """The length of the largest block around a subnet in which no other address is taken for an IPv4 one.
+
+    What holds for an IPv6 client holds no further: those others are answered as the IPv4 clients they are.
+    """
+    if subnet.family == 4:
+        return 0
+    longest = 0
+    for prefix, length in _EMBEDDED:
+        common = 128 - (subnet.address ^ prefix).bit_length()
+        longest = max(longest, 128 if common >= length else common + 1)
+    return longest
+
+
 def source(client: str) -> Subnet:
     """The subnet of a packet's source address as the socket gives it (a link's scope id is dropped)."""
     address = ip_address(client.partition("%")[0])

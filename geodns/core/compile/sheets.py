@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
-from geodns.core.edns import Subnet
+from geodns.core.edns import Subnet, plain
 from geodns.core.health import Health
 from geodns.core.place import Located, Place, Uses
 from geodns.core.steer.odds import Odds, Stage, decide
@@ -111,7 +111,8 @@ class Sheets:
     def classify(self, plan: int, located: Located, subnet: Subnet) -> tuple[int, int]:
         """A client's class in a plan, and the scope for which it holds, in bits of the subnet's family."""
         number, asked = self.classes[plan].of(located.place)
-        return number, scope_of(asked, located, subnet.family, self._widest)
+        scope = scope_of(asked, located, subnet.family, self._widest)
+        return number, max(scope, plain(subnet)) if scope else 0
 
     def fill(self, sheet: int, number: int) -> AnswerSet:
         """The answer set of a class that a sheet has not answered before."""
