@@ -28,14 +28,15 @@ class Path:
     `rcode` YXDOMAIN where the name got too long. `open`: another DNAME may be followed.
     """
 
-    def __init__(self, question: bytes) -> None:
-        """`question`: name, type and class as asked."""
-        self.name = question[:-4]
+    def __init__(self, name: bytes, qtype: int) -> None:
+        """From the question's name, as asked."""
+        self.name = name
+        self.qtype = qtype
         self.records = b""
         self.count = 0
         self.rcode = wire.NOERROR
-        self.open = question[-4:-2] != wire.CNAME.to_bytes(2)
-        self._start = wire.HEADER + len(question)
+        self.open = qtype != wire.CNAME
+        self._start = wire.HEADER + len(name) + 4
         self._owner = _QUESTION
         self._targets: dict[bytes, bytes] = {}  # by DNAME's owner, how a name below its target ends
         self._passed = {self.name.lower()}

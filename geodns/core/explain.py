@@ -25,7 +25,12 @@ from geodns.core.table import FLAG_NO_SUBNET, AnswerSet
 from geodns.core.world import World, families
 from geodns.model import When
 
-RCODES = {wire.NOERROR: "NOERROR", wire.NXDOMAIN: "NXDOMAIN", wire.REFUSED: "REFUSED"}
+RCODES = {
+    wire.NOERROR: "NOERROR",
+    wire.NXDOMAIN: "NXDOMAIN",
+    wire.REFUSED: "REFUSED",
+    wire.YXDOMAIN: "YXDOMAIN",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,11 @@ def explain(
     if made is None:
         return found | {"kind": "refused", "rcode": "REFUSED", "why": "no zone of this server holds the name"}
     if made.sheet < 0:
-        why = "static data: every client gets the same" if made.an else "the name has no data of this type"
-        rcode = RCODES.get(made.flags & 15, str(made.flags & 15))
+        reply = replay.rehearse(_packet(name, rtype, client), client.text.partition("/")[0], now)
+        rcode, answers = RCODES.get(reply[3] & 15, str(reply[3] & 15)), int.from_bytes(reply[6:8])
+        why = "static data: every client gets the same" if answers else "the name has no data of this type"
         why = "the name does not exist" if rcode == "NXDOMAIN" else why
-        return found | {"kind": "static", "rcode": rcode, "answers": made.an, "scope": 0, "why": why}
+        return found | {"kind": "static", "rcode": rcode, "answers": answers, "scope": 0, "why": why}
     spec, sheet = sheets.specs[made.sheet], sheets.sheets[made.sheet]
     plan = sheets.classes[sheet.plan].plan
     ordered = plan.order(located.place)

@@ -104,18 +104,18 @@ class Replay:
         self.state = _State(self.state.index, sheets)
 
     def look_up(self, name: bytes, qtype: int) -> Made | None:
-        """What answers a folded name and type; None where it is refused."""
+        """What answers a folded name and type, DNAMEs followed; None where it is refused."""
         answer = _find(self.state, name, qtype)
-        return None if answer is None else self.state.made[answer] or self.state.make(answer)
+        return None if answer is None else _lead(self.state, answer, Path(name, qtype))[1]
 
     def rehearse(self, packet: bytes, client: str, now: int) -> bytes:
         """The reply that a packet would get over TCP with the lowest chance, counted nowhere."""
-        counted = self.tally
-        self.tally = counted[:]
+        counted = self.tally[:]
         try:
             return self.answer(packet, client, STREAM, 0, now) or b""
         finally:
-            self.tally = counted
+            fresh = len(self.tally) - len(counted)  # of answer sets that nobody had asked for before
+            self.tally[:] = counted + array("Q", bytes(8 * fresh))
 
     def answer(self, packet: bytes, client: str, limit: int, chance: int, now: int) -> bytes | None:
         """The reply to a packet, or None for silence.
@@ -288,18 +288,11 @@ class Replay:
         now: int,
     ) -> bytes:
         """The reply for a name below a DNAME: the way there, then the answer of the name it leads to."""
-        path = Path(packet[12:end])
-        qtype = int.from_bytes(packet[end - 4 : end - 2])
+        path = Path(packet[12 : end - 4], int.from_bytes(packet[end - 4 : end - 2]))
         most = room(limit, None if tail is None else tail.edns.payload)
         authority, additional, opt = 0, 0, self._flat(made, tail)
-        while made.flags & FLAG_DNAME:
-            path.follow(made.lean)
-            found = _find(state, path.name.lower(), qtype) if path.open else None
-            if found is None:
-                break
-            answer = found
-            made = state.made[answer] or state.make(answer)
-        else:
+        answer, made = _lead(state, answer, path)
+        if not made.flags & FLAG_DNAME:
             heads, body = made.lean_heads, made.lean
             if made.sheet >= 0:
                 ready, seen, opt = self._steer(state, answer, made, tail, client, now)
@@ -381,6 +374,19 @@ def _unserved(query: wire.Query) -> str:
 def _refuse(packet: bytes, end: int, rcode: int, opt: bytes) -> bytes:
     which = (packet[2] & 1) + (2 if opt else 0)
     return b"".join((packet[:2], heads_of(rcode, 0, 0, 0)[which], packet[12:end], opt))
+
+
+def _lead(state: _State, answer: int, path: Path) -> tuple[int, Made]:
+    """Follow an answer that is a DNAME; what it ends in is one itself where the way goes no farther here."""
+    made = state.made[answer] or state.make(answer)
+    while made.flags & FLAG_DNAME:
+        path.follow(made.lean)
+        found = _find(state, path.name.lower(), path.qtype) if path.open else None
+        if found is None:
+            break
+        answer = found
+        made = state.made[answer] or state.make(answer)
+    return answer, made
 
 
 def _find(state: _State, name: bytes, qtype: int) -> int | None:

@@ -72,13 +72,17 @@ def _addresses(zone: Zone) -> Iterator[Record]:
 
 @dataclass(frozen=True)
 class Case:
-    """A question and all its answers. `path`: the names that the CNAMEs lead through, folded."""
+    """A question and all its answers.
+
+    `path`: the names that the CNAMEs lead through, folded; `endless` where that comes round.
+    """
 
     query: Query
     ours: Answer
     peers: Mapping[str, Answer]
     world: World
     path: tuple[Name, ...]
+    endless: bool
 
 
 def case_of(query: Query, ours: Answer, peers: Mapping[str, Answer], world: World) -> Case:
@@ -89,7 +93,7 @@ def case_of(query: Query, ours: Answer, peers: Mapping[str, Answer], world: Worl
     while owner in targets and len(names) <= len(targets):
         owner = targets[owner]
         names.append(labels_of(owner))
-    return Case(query, ours, peers, world, tuple(names))
+    return Case(query, ours, peers, world, tuple(names), owner in targets)
 
 
 def wire_of(name: Name) -> bytes:
@@ -115,9 +119,12 @@ class Known:
 
 
 def _leaves(case: Case, theirs: Answer) -> bool:
-    """The chain leads out of the first zone, and the peer has no more than its beginning."""
-    zones = {case.world.apex(name) for name in case.path}
-    return len(zones) > 1 and (theirs.answer <= case.ours.answer or case.ours.tc)
+    """The chain leads out of the first zone, in which the peer has nothing else than geodns."""
+    first, *others = (case.world.apex(name) for name in case.path)
+    if all(zone == first for zone in others):
+        return False
+    own = {r for r in theirs.answer if case.world.apex(labels_of(r[0])) == first}
+    return case.ours.tc or own <= case.ours.answer
 
 
 def _by_wildcard(case: Case, theirs: Answer) -> bool:
@@ -144,8 +151,8 @@ KNOWN = (
     Known(
         "other-zone",
         ("knot", "bind"),
-        "a chain into another zone of the server: Knot and BIND stop where the zone ends; NSD goes on, as "
-        "RFC 1034 §4.3.2 step 3a has it",
+        "a chain into another zone of the server: Knot and BIND look no farther than the zone asked, "
+        "NSD goes on, as RFC 1034 §4.3.2 step 3a has it",
         _leaves,
     ),
     Known(
@@ -172,7 +179,7 @@ KNOWN = (
         "loop",
         ("nsd", "knot", "bind"),
         "a chain without end: each server has its own bound, BIND says SERVFAIL at it",
-        lambda case, theirs: case.peers["bind"].rcode == SERVFAIL or len(case.path) > LONGEST,
+        lambda case, theirs: case.endless or len(case.path) > LONGEST,
     ),
     Known(
         "empty-wildcard",
@@ -190,8 +197,12 @@ KNOWN = (
         "undelegated-ds",
         ("knot", "bind"),
         "DS of a served zone that its upper zone does not delegate: NXDOMAIN would hide the whole zone (RFC "
-        "8020), so NODATA, as NSD",
-        lambda case, theirs: case.query.qtype == DS and theirs.rcode == NXDOMAIN,
+        "8020), and so might a wildcard; so NODATA, as NSD",
+        lambda case, theirs: (
+            case.query.qtype == DS
+            and fold(case.query.name) in case.world.apexes
+            and (theirs.rcode == NXDOMAIN or bool(theirs.answer))
+        ),
     ),
 )
 
