@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
+
+from dnslib import CLASS, RD, RR, DNSBuffer, DNSLabel
 
 from geodns.core import wire
 from geodns.core.compile.tree import Tree
-from geodns.core.names import is_below
+from geodns.core.names import is_below, labels
 from geodns.core.steer.odds import Member, Odds
 from geodns.core.steer.picks import slots, split_slots, turns
 from geodns.core.table import FIXED, STICKY, TURNS, WEIGHTED, AnswerSet
 from geodns.model import Pick, RRset, Zone
 
 QNAME = b"\xc0\x0c"
+_ASKED = DNSLabel((b"the name asked",))  # stands for it until it is packed, as the pointer
 FAMILY = {wire.A: 4, wire.AAAA: 6, wire.CNAME: 0}
 MAX_DRAWS = 4096  # of a total of weights, for which each draw's member is written out
 MAX_ADDITIONAL = 32  # records beside an answer; a hundred mail hosts would only be cut off again
@@ -32,13 +36,24 @@ class Body:
     optional: bytes = b""
 
 
+@lru_cache(maxsize=1 << 14)  # the same few records, in other company, are what a verdict changes
+def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:
+    """One resource record of class IN as dnslib packs it; `owner` is a wire name, or QNAME."""
+    buffer = DNSBuffer()
+    if owner == QNAME:
+        buffer.names[_ASKED.label] = wire.HEADER
+    label = _ASKED if owner == QNAME else DNSLabel(tuple(labels(owner)))
+    RR(label, rtype, CLASS.IN, ttl, RD(rdata)).pack(buffer)
+    return bytes(buffer.data)
+
+
 def rrset(owner: bytes, rrs: RRset) -> bytes:
-    return b"".join(wire.record(owner, rrs.rtype, rrs.ttl, rdata) for rdata in rrs.rdata)
+    return b"".join(record(owner, rrs.rtype, rrs.ttl, rdata) for rdata in rrs.rdata)
 
 
 def soa(zone: Zone, serial: int, ttl: int) -> bytes:
     """The zone's SOA as an authority record, its owner written out: it serves below the apex too."""
-    return wire.record(zone.apex, wire.SOA, ttl, soa_rdata(zone, serial))
+    return record(zone.apex, wire.SOA, ttl, soa_rdata(zone, serial))
 
 
 def soa_rdata(zone: Zone, serial: int) -> bytes:
@@ -58,7 +73,7 @@ def referral(tree: Tree, cut: bytes) -> Body:
         inside = is_below(name, cut)
         for addresses in tree.glue(node, name) if inside else tree.addresses(name):
             for rdata in addresses.rdata:
-                packed = wire.record(target, addresses.rtype, addresses.ttl, rdata)
+                packed = record(target, addresses.rtype, addresses.ttl, rdata)
                 (needed if inside else optional).append(packed)
     optional = optional[:MAX_ADDITIONAL]
     packed = b"".join((rrset(cut, ns), *needed))
@@ -68,7 +83,7 @@ def referral(tree: Tree, cut: bytes) -> Body:
 def positive(tree: Tree, rrs: RRset, owner: bytes = QNAME) -> Body:
     """An RRset as the answer, with the addresses of the hosts it names beside it (never steered ones)."""
     optional = [
-        wire.record(host, addresses.rtype, addresses.ttl, rdata)
+        record(host, addresses.rtype, addresses.ttl, rdata)
         for host in _hosts(rrs)
         for addresses in tree.addresses(host.lower())
         for rdata in addresses.rdata
@@ -108,7 +123,7 @@ class SheetSpec:
 
 def answer_set(spec: SheetSpec, odds: Odds, slot: int) -> AnswerSet:
     """The records of every possible answer that the odds allow, ready to be sliced."""
-    records = [wire.record(spec.owner, spec.rtype, spec.ttl, _rdata(m, spec.rtype)) for m in odds.members]
+    records = [record(spec.owner, spec.rtype, spec.ttl, _rdata(m, spec.rtype)) for m in odds.members]
     at = array("I", [0])
     for packed in records * 2:
         at.append(at[-1] + len(packed))

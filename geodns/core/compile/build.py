@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from geodns.core import wire
-from geodns.core.compile.bodies import QNAME, Body, SheetSpec, positive, referral, rrset, soa, soa_rdata
+from geodns.core.compile.bodies import (
+    QNAME,
+    Body,
+    SheetSpec,
+    positive,
+    record,
+    referral,
+    rrset,
+    soa,
+    soa_rdata,
+)
 from geodns.core.compile.rdata import type_name
 from geodns.core.compile.tree import Hit, Node, Tree
 from geodns.core.dname import substitute
@@ -159,7 +169,7 @@ class _Builder:
             for rtype in (wire.A, wire.AAAA):
                 found[rtype] = self._steered(node, node.steer, rtype, Body(), QNAME)
         if found:
-            hinfo = wire.record(QNAME, wire.HINFO, HINFO_TTL, HINFO)
+            hinfo = record(QNAME, wire.HINFO, HINFO_TTL, HINFO)
             found.setdefault(wire.ANY, self._row(node.zone, "ANY", Body(1, 0, 0, 0, hinfo)))
         upper = self.tree.parental.get(node.owner)
         if upper is not None:
@@ -311,7 +321,7 @@ def _redirected(prefix: Body, name: bytes, dname: RRset) -> tuple[Body, bytes | 
     found = substitute(name, dname.owner, dname.rdata[0])
     if found is None:
         return prefix, None
-    return _behind(prefix, Body(1, packed=wire.record(name, wire.CNAME, dname.ttl, found))), found
+    return _behind(prefix, Body(1, packed=record(name, wire.CNAME, dname.ttl, found))), found
 
 
 def _labels(owner: bytes) -> int:
