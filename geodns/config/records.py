@@ -17,7 +17,7 @@ from geodns.config.schema.zones import RdataForm, RecordForm, SteerForm
 from geodns.config.sheets import RECORDS, Sheet
 from geodns.config.yaml import Loc, Spot
 from geodns.core import names
-from geodns.core.compile.rdata import CNAME, SOA, is_data, pack, type_number
+from geodns.core.compile.rdata import CNAME, DNAME, SOA, is_data, pack, type_number
 from geodns.errors import Position
 from geodns.model import Pick, RRset, Steer
 
@@ -146,8 +146,8 @@ class Reader:
                 where = self.document.position(loc)
                 self.findings.warning("duplicate-value", f"'{text}' is listed twice", where, "once is enough")
             values[rdata] = None
-        if number == CNAME and len(values) > 1:
-            self.findings.error("many-cnames", "a name has only one CNAME", at)
+        if number in (CNAME, DNAME) and len(values) > 1:
+            self.findings.error("many-cnames", f"a name has only one {rtype.upper()}", at)
         if values:
             own = ttl if form.ttl is None else form.ttl
             self.records.add(RRset(owner, number, own, tuple(values), at), self.findings)
