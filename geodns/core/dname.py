@@ -10,9 +10,8 @@ from __future__ import annotations
 from geodns.core import wire
 from geodns.core.fit import compressed
 
-MAX_STEPS = 8
+MAX_STEPS = 8  # with names of 255 octets that is 6 kB, so a pointer (14 bits) reaches everywhere
 _QUESTION = b"\xc0\x0c"
-_FARTHEST = 0x3FFF  # octets from the message's start that a pointer can tell
 
 
 def substitute(name: bytes, owner: bytes, target: bytes) -> bytes | None:
@@ -48,7 +47,7 @@ class Path:
         owner, ttl, target = dname[:at], int.from_bytes(dname[at + 4 : at + 8]), dname[at + 10 :]
         if owner not in self._targets:
             self._add(self._shortened(owner) + dname[at:], dname)
-            self._targets[owner] = self._pointer(len(target)) or target
+            self._targets[owner] = self._pointer(len(target))
         name = substitute(self.name, owner, target)
         if name is None:
             self.rcode, self.open = wire.YXDOMAIN, False
@@ -56,7 +55,7 @@ class Path:
         rdata = name[: -len(target)] + self._targets[owner]
         whole = wire.record(self.name, wire.CNAME, ttl, name)
         self._add(wire.record(self._owner, wire.CNAME, ttl, rdata), whole)
-        self._owner = self._pointer(len(rdata)) or name
+        self._owner = self._pointer(len(rdata))
         self.name = name
         self.open &= name.lower() not in self._passed and len(self._passed) < MAX_STEPS
         self._passed.add(name.lower())
@@ -86,9 +85,8 @@ class Path:
         self._shown.add(whole.lower())
 
     def _pointer(self, size: int) -> bytes:
-        """A pointer to the last `size` octets so far, or nothing where they are out of its reach."""
-        at = self._start + len(self.records) - size
-        return (0xC000 | at).to_bytes(2) if at <= _FARTHEST else b""
+        """A pointer to the last `size` octets so far."""
+        return (0xC000 | self._start + len(self.records) - size).to_bytes(2)
 
     def _shortened(self, owner: bytes) -> bytes:
         """The owner of the first DNAME is the end of the question's name."""
