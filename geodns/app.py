@@ -110,7 +110,7 @@ class Server:
             for override in self.store.overrides():
                 self.world, _ = apply(self.world, Overridden(override))
             reading = loading.read(self._request(), self._serials)
-            self._adopt(reading, Index(reading.built.names))
+            self._adopt(reading, Index.of(reading.built.names))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             await self._begin_checks()
             door = self._door()
@@ -239,7 +239,9 @@ class Server:
         async with self._loading:
             try:
                 reading = await asyncio.to_thread(loading.read_aside, self._request(), self._serials)
-                index = await asyncio.to_thread(Index, reading.built.names)
+                index = Index(reading.built.names)
+                for _ in index.grow():
+                    await asyncio.sleep(0)
             except GeodnsError as error:
                 found = error.problems if isinstance(error, ConfigError) else (error,)
                 self.problem = [str(problem) for problem in found]
@@ -273,6 +275,8 @@ class Server:
             )
         self.sheets, self.reading = sheets, reading
         gc.freeze()  # what lives until the next load need not be walked through for cycles
+        gc.set_threshold(100_000, 50, 100)  # queries leave none behind
+        gc.enable()
         self.problem, self.loaded_at = [], time.time()
         for warning in reading.warnings:
             log.warning("zones", problem=str(warning))
@@ -322,7 +326,6 @@ def silence(packet: bytes, client: str, limit: int) -> None:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises GeodnsError where it cannot start."""
     setup(settings.log.level, settings.log.format)
-    gc.set_threshold(100_000, 50, 100)  # queries leave no cycles behind; what they leave is counted
     asyncio.run(_serve(settings))
 
 

@@ -41,6 +41,6 @@ def explain_offline(settings: Settings, name: str, rtype: str, client: str) -> M
 
     hooks = Hooks(tally, classify, sheets.fill)
     replay = Replay(
-        Index(reading.built.names), sheets.sheets, hooks, payload=settings.limits.udp_payload, places=1
+        Index.of(reading.built.names), sheets.sheets, hooks, payload=settings.limits.udp_payload, places=1
     )
     return explained(replay, sheets, geography, (name, rtype, client))

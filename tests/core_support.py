@@ -132,7 +132,7 @@ class Lab:
         self.tally = array("Q", bytes(8 * len(self.built.slots)))
         self.sheets = Sheets(self.built.sheets, self.world, self.tally, widest=self.widest, limit=4096)
         hooks = Hooks(self.tally, self.classify, self.sheets.fill)
-        index = Index(self.built.names)
+        index = Index.of(self.built.names)
         self.replay = Replay(index, self.sheets.sheets, hooks, payload=PAYLOAD, places=1000)
 
     def classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:

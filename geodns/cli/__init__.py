@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -69,4 +70,5 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    gc.disable()  # imports and files leave nothing to collect; `serve` turns it on when it answers
     sys.exit(run(sys.argv[1:]))

@@ -102,6 +102,8 @@ class _Builder:
         self.slots: dict[Slot, int] = {}
         self.texts = [to_text(zone.apex) for zone in zones]
         self.negatives: dict[tuple[int, int], bytes] = {}
+        self.absent: dict[int, int] = {}
+        self.alike: dict[tuple[object, ...], tuple[dict[int, int], int]] = {}
 
     def run(self) -> Built:
         owners = list(self.tree.nodes)
@@ -153,11 +155,25 @@ class _Builder:
         star = self.tree.wildcard(node)
         if star is not None:
             return index[star.owner]
-        body = Body(0, 1, 0, 0, self._negative(node.zone))
-        return ~self._row(node.zone, "other", body, wire.NXDOMAIN)
+        if node.zone not in self.absent:
+            body = Body(0, 1, 0, 0, self._negative(node.zone))
+            self.absent[node.zone] = self._row(node.zone, "other", body, wire.NXDOMAIN)
+        return ~self.absent[node.zone]
 
     def _answers(self, node: Node) -> tuple[dict[int, int], int]:
-        """A node's answers by type, and the one for every other type."""
+        """A node's answers by type, and the one for every other type.
+
+        Names that are steered alike, and nothing else, are worked out once: most of a large zone.
+        """
+        steer = node.steer
+        if steer is None or node.rrsets or node.cut or node.owner in self.tree.parental:
+            return self._work_out(node)
+        key = (node.zone, steer.pool, steer.policy, steer.pick, steer.answers, steer.ttl)
+        if key not in self.alike:
+            self.alike[key] = self._work_out(node)
+        return self.alike[key]
+
+    def _work_out(self, node: Node) -> tuple[dict[int, int], int]:
         if node.cut:
             return self._at_cut(node)
         if node.steer is not None and self.pools[node.steer.pool].targets:
