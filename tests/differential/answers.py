@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-A, NS, CNAME, SOA, HINFO, MX, AAAA, SRV, NAPTR, OPT, DS, ANY = 1, 2, 5, 6, 13, 15, 28, 33, 35, 41, 43, 255
+NS, CNAME, HINFO, NAPTR, DNAME, OPT, DS, ANY = 2, 5, 13, 35, 39, 41, 43, 255
 
 # Rdata with names that may be compressed, or that servers write with other letters' case:
 # octets before, names, whether other octets follow.

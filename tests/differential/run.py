@@ -12,14 +12,15 @@ from pathlib import Path
 
 from tests.differential import answers
 from tests.differential.exchange import ask_all
-from tests.differential.judge import KNOWN, World, case_of, judge
-from tests.differential.queries import Query, ask
+from tests.differential.judge import KNOWN, World, case_of, judge, labels_of
+from tests.differential.queries import NUMBERS, Query, ask
 from tests.differential.servers import US, started
-from tests.differential.zones import generate
+from tests.differential.zones import generate, text
 
 ZONES = 20
 BATCH = 10_000
 SHOWN = 20  # findings that are kept in full
+WIDEST = 120  # characters of a record's data that are shown
 
 
 @dataclass
@@ -107,5 +108,11 @@ def _told(seed: int, query: Query, found: tuple[str, ...], read: dict[str, answe
         flags = " ".join(flag for flag in ("aa", "tc") if getattr(answer, flag))
         lines.append(f"  {name}: {RCODES.get(answer.rcode, answer.rcode)} {flags} {answer.size} octets")
         for section in ("answer", "authority", "additional"):
-            lines += [f"    {section} {record}" for record in sorted(getattr(answer, section))]
+            lines += [f"    {section} {_record(record)}" for record in sorted(getattr(answer, section))]
     return "\n".join(lines)
+
+
+def _record(record: answers.Record) -> str:
+    owner, rtype, ttl, rdata = record
+    data = text(labels_of(rdata)) if rtype in (answers.NS, answers.CNAME, answers.DNAME) else rdata.hex()
+    return f"{text(labels_of(owner))} {ttl} {NUMBERS.get(rtype, rtype)} {data[:WIDEST]}"
