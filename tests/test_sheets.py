@@ -1,4 +1,4 @@
-"""Sheets: what a verdict rebuilds is what a fresh build would make; everybody's own answer stays where it was."""
+"""Sheets: what a verdict rebuilds is what a fresh build would make, and nobody moves who need not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ pools:
         - {name: s1, address: [192.0.2.1, "2001:db8::1"]}
         - {name: s2, address: [192.0.2.2, "2001:db8::2"], weight: 3}
         - {name: s3, address: [192.0.2.3, "2001:db8::3"]}
-      north: [{name: n1, address: [192.0.2.11, "2001:db8::11"]}, {name: n2, address: [192.0.2.12, "2001:db8::12"]}]
+      north:
+        - {name: n1, address: [192.0.2.11, "2001:db8::11"]}
+        - {name: n2, address: [192.0.2.12, "2001:db8::12"]}
   other: {check: c, policy: china, regions: {south: 192.0.2.21, north: 192.0.2.22, west: 192.0.2.23}}
 records:
   split: {steer: {pool: web, pick: sticky}}
