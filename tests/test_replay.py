@@ -18,7 +18,7 @@ from geodns.core import wire
 from geodns.core.clients import Memory
 from geodns.core.replay import STREAM, Hooks, Replay
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=300)
+STEADY = settings(deadline=None, derandomize=True, max_examples=150)
 seeds = st.integers(0, 2**32 - 1)
 
 ZONE = """
@@ -154,7 +154,7 @@ def fresh(lab: Lab, places: int = 1000) -> Replay:
     return Replay(lab.replay.state.index, lab.sheets.sheets, hooks, payload=PAYLOAD, places=places)
 
 
-@settings(STEADY, max_examples=80)
+@settings(STEADY, max_examples=40)
 @given(seeds)
 def test_what_was_asked_before_changes_no_octet(seed: int) -> None:
     """A lane that remembers questions, OPT records and clients, beside one that is new for every packet."""

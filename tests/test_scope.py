@@ -23,7 +23,7 @@ from geodns.geo.locate import Geography
 from geodns.geo.mmdb import open_database
 from geodns.model import Pick
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=25)
+STEADY = settings(deadline=None, derandomize=True, max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
 
 Address = IPv4Address | IPv6Address
