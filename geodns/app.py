@@ -31,8 +31,6 @@ from geodns.core.replay import Hooks, Index, Replay
 from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
-from geodns.geo.mmdb import Kind
-from geodns.geo.reload import Databases
 from geodns.loading import Reading, Request
 from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
@@ -78,8 +76,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         limits = settings.limits
         self.store = Store(settings.state)
-        paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
-        self.databases = Databases({kind: path for kind, path in paths.items() if path is not None})
+        self.databases = loading.databases_of(settings)
         self.udp = [UdpListener(at.host, at.port, silence, limits.udp_payload) for at in settings.listen.dns]
         self.tcp = [
             TcpListener(

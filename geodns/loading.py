@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from geodns.config.load import Known, load
+from geodns.config.schema.settings import Settings
 from geodns.core.compile.build import Built, build
 from geodns.core.failover import worst_case
 from geodns.core.names import to_text
@@ -21,6 +22,7 @@ from geodns.errors import ConfigError, GeodnsError, Problem
 from geodns.geo.lines import carriers, merged
 from geodns.geo.mmdb import Kind
 from geodns.geo.needs import missing
+from geodns.geo.reload import Databases
 from geodns.model import Line, Model
 
 TIME_LIMIT = 300.0  # seconds for a reading in a child; a million names take a fraction of it
@@ -66,6 +68,13 @@ class Reading:
     zones: tuple[ZoneSummary, ...]
     slowest: Slowest | None
     warnings: tuple[Problem, ...] = field(default=())
+
+
+def databases_of(settings: Settings) -> Databases:
+    """The geo databases that the settings name, opened. Raises GeodnsError, a line for each that is not."""
+    paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
+    named = {kind: path for kind, path in paths.items() if path is not None}
+    return Databases(named, synthetic=settings.databases.synthetic)
 
 
 def read_model(request: Request) -> tuple[Model, Mapping[str, Line]]:

@@ -13,8 +13,6 @@ from geodns.core.health import Health, Verdict
 from geodns.core.replay import Hooks, Index, Replay
 from geodns.core.world import Loaded, Observed, World, apply
 from geodns.geo.locate import Geography
-from geodns.geo.mmdb import Kind
-from geodns.geo.reload import Databases
 from geodns.loading import Request
 from geodns.operations import explained
 
@@ -24,8 +22,7 @@ def explain_offline(settings: Settings, name: str, rtype: str, client: str) -> M
 
     Raises ConfigError for the files, GeodnsError for a name, a type or a client that is none.
     """
-    paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
-    databases = Databases({kind: path for kind, path in paths.items() if path is not None}).current
+    databases = loading.databases_of(settings).current
     request = Request(settings.zones, settings.lines, frozenset(databases), settings.limits.zone_bytes)
     reading = loading.read(request, lambda digests: dict.fromkeys(digests, 1))
     world, _ = apply(World(), Loaded(reading.model, reading.steered))

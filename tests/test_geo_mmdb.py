@@ -171,7 +171,7 @@ def test_the_reader_is_the_c_one(tmp_path: Path) -> None:
 class TestFollowingTheFiles:
     def test_a_replaced_file_is_noticed_once_and_taken(self, tmp_path: Path) -> None:
         path = write(tmp_path / "c.mmdb", "Country", {"10.0.0.0/8": CN})
-        databases = Databases({Kind.COUNTRY: path})
+        databases = Databases({Kind.COUNTRY: path}, synthetic=True)
         assert not databases.changed()
         write(tmp_path / "new", "Country", {"10.0.0.0/8": DE}).replace(path)
         assert databases.changed()
@@ -184,7 +184,7 @@ class TestFollowingTheFiles:
 
     def test_a_broken_file_leaves_the_old_database_and_is_told_once(self, tmp_path: Path) -> None:
         paths = synthetic(tmp_path)
-        databases = Databases(paths)
+        databases = Databases(paths, synthetic=True)
         old = databases.current
         paths[Kind.CITY].write_bytes(b"half a download")
         assert databases.changed()
@@ -195,7 +195,7 @@ class TestFollowingTheFiles:
 
     def test_a_good_file_is_taken_beside_a_broken_one(self, tmp_path: Path) -> None:
         paths = synthetic(tmp_path)
-        databases = Databases(paths)
+        databases = Databases(paths, synthetic=True)
         old = databases.current
         paths[Kind.CITY].unlink()
         os.utime(paths[Kind.ASN], (1, 1))
@@ -209,10 +209,17 @@ class TestFollowingTheFiles:
         paths[Kind.CITY].unlink()
         paths[Kind.ASN].write_bytes(b"")
         with pytest.raises(GeodnsError) as caught:
-            Databases(paths)
+            Databases(paths, synthetic=True)
         assert len(str(caught.value).splitlines()) == 2
 
     def test_no_files_no_databases(self) -> None:
-        databases = Databases({})
+        databases = Databases({}, synthetic=False)
         assert databases.current == {}
         assert not databases.changed()
+
+
+def test_synthetic_databases_are_refused_unless_allowed(tmp_path: Path) -> None:
+    paths = synthetic(tmp_path, Kind.CITY)
+    assert Databases(paths, synthetic=True).current
+    with pytest.raises(GeodnsError, match=r"is synthetic.*databases\.synthetic: true"):
+        Databases(paths, synthetic=False)

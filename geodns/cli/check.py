@@ -71,12 +71,10 @@ def _settings(path: Path | None) -> Settings:
 def _load(settings: Settings, *, alone: bool) -> Model:
     """What `serve` loads, the databases too; a folder checked `alone`, without settings, needs none."""
     from geodns.geo.mmdb import Kind
-    from geodns.geo.reload import Databases
-    from geodns.loading import Request, read_model
+    from geodns.loading import Request, databases_of, read_model
 
-    paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
-    named = {kind: path for kind, path in paths.items() if path is not None}
-    kinds = frozenset(Kind) if alone and not named else frozenset(Databases(named).current)
+    opened = frozenset(databases_of(settings).current)
+    kinds = frozenset(Kind) if alone and not opened else opened
     model, _ = read_model(Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes))
     return model
 

@@ -16,10 +16,12 @@ from geodns.geo.mmdb import Database, Identity, Kind, identity, open_database
 class Databases:
     """The databases of a set of files; `current` is replaced as a whole, never changed.
 
-    Raises GeodnsError at first, one line for each file that cannot be opened.
+    Made-up ones are taken only where `synthetic` says so: real clients would be sent anywhere. Raises
+    GeodnsError at first, one line for each file that cannot be opened.
     """
 
-    def __init__(self, paths: Mapping[Kind, Path]) -> None:
+    def __init__(self, paths: Mapping[Kind, Path], *, synthetic: bool) -> None:
+        self._synthetic = synthetic
         self._paths = dict(paths)
         self._tried: dict[Kind, Identity | None] = {}
         self.current: Mapping[Kind, Database] = {}
@@ -45,11 +47,20 @@ class Databases:
         for kind, found in self._stale().items():
             self._tried[kind] = found
             try:
-                opened[kind] = open_database(self._paths[kind], kind)
+                opened[kind] = self._open(kind)
             except GeodnsError as problem:
                 problems.append(problem)
         self.current = opened
         return tuple(problems)
+
+    def _open(self, kind: Kind) -> Database:
+        database = open_database(self._paths[kind], kind)
+        if database.synthetic and not self._synthetic:
+            raise GeodnsError(
+                f"{database.path} is synthetic, good for trying geodns out and wrong for real clients: "
+                "name a real database, or allow it with databases.synthetic: true"
+            )
+        return database
 
     def _stale(self) -> dict[Kind, Identity | None]:
         now = {kind: identity(path) for kind, path in self._paths.items()}
