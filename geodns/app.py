@@ -27,7 +27,8 @@ from geodns.config.schema.settings import Settings
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Track
-from geodns.core.replay import Hooks, Index, Replay
+from geodns.core.index import Index
+from geodns.core.replay import Hooks, Replay
 from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography

@@ -10,7 +10,8 @@ from geodns.config.schema.settings import Settings
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Verdict
-from geodns.core.replay import Hooks, Index, Replay
+from geodns.core.index import Index
+from geodns.core.replay import Hooks, Replay
 from geodns.core.world import Loaded, Observed, World, apply
 from geodns.geo.locate import Geography
 from geodns.loading import Request

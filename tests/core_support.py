@@ -23,8 +23,9 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.index import Index
 from geodns.core.place import Located, Place
-from geodns.core.replay import STREAM, Hooks, Index, Replay
+from geodns.core.replay import STREAM, Hooks, Replay
 from geodns.core.world import PAUSE, Lifted, Loaded, Observed, Overridden, Override, World, apply, families
 from geodns.geo.lines import by_asn
 from geodns.geo.locate import where_of

@@ -18,7 +18,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("config", "geo", "monitor", "serve", "store", "admin", "observe", "formats", "sim", "demo")
-APP = ("app", "loading", "operations", "samples", "showing", "offline")  # app's wiring, and what it is made of
+# app's wiring, and what it is made of
+APP = ("app", "loading", "offline", "operations", "samples", "showing")
 FLOORS = {
     "": 0,
     "errors": 0,

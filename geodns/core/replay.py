@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from geodns.core import edns, unpacked, wire
@@ -20,14 +20,14 @@ from geodns.core.clients import Known, Memory, Seen, Tail
 from geodns.core.dname import Path
 from geodns.core.edns import Subnet
 from geodns.core.fit import FLOOR, STREAM, Fitter, room, truncated
+from geodns.core.index import Index, encloser, find
 from geodns.core.shortcut import PLAIN, WITH_OPT, Hot, Shortcut
 from geodns.core.steer.picks import slot_of
-from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, AnswerSet, Names, Sheet
+from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, AnswerSet, Sheet
 from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take
 
 _TRANSFERS = (wire.AXFR.to_bytes(2), wire.IXFR.to_bytes(2))
 _MAX_READY = 1 << 20
-_STEP = 500  # names that an index takes in at once: well under a millisecond
 
 
 class Hooks(NamedTuple):
@@ -39,42 +39,6 @@ class Hooks(NamedTuple):
     tally: array[int]
     classify: Callable[[int, Subnet], tuple[int, int]]
     fill: Callable[[int, int], AnswerSet]
-
-
-class Index:
-    """What this lane keeps beside `Names`. It is whole once `grow` has ended."""
-
-    def __init__(self, names: Names) -> None:
-        self.names = names
-        self.nodes: dict[bytes, int] = {}
-        self.by_type: dict[int, int] = {}
-        self.made: list[Made | None] = [None] * len(names.a_flags)
-
-    def grow(self) -> Iterator[None]:
-        """Take in the names, some at a time: whoever answers meanwhile does so between the steps."""
-        names, nodes, by_type = self.names, self.nodes, self.by_type
-        at, wires, types_at, types, answers = (
-            names.name_at,
-            names.wire,
-            names.types_at,
-            names.types,
-            names.answers,
-        )
-        count = len(at) - 1
-        for first in range(0, count, _STEP):
-            for i in range(first, min(first + _STEP, count)):
-                nodes[wires[at[i] : at[i + 1]]] = i
-                for t in range(types_at[i], types_at[i + 1]):
-                    by_type[i << 16 | types[t]] = answers[t]
-            yield
-
-    @classmethod
-    def of(cls, names: Names) -> Index:
-        """The whole index at once."""
-        index = cls(names)
-        for _ in index.grow():
-            pass
-        return index
 
 
 class _State:
@@ -126,7 +90,7 @@ class Replay:
 
     def look_up(self, name: bytes, qtype: int) -> Made | None:
         """What answers a folded name and type, DNAMEs followed; None where it is refused."""
-        answer = _find(self.state, name, qtype)
+        answer = find(self.state.index, name, qtype)
         return None if answer is None else _lead(self.state, answer, Path(name, qtype))[1]
 
     def rehearse(self, packet: bytes, client: str, now: int) -> bytes:
@@ -233,7 +197,7 @@ class Replay:
         name = packet[12 : end - 4].lower()
         node = state.nodes.get(name)
         if node is None:
-            node = _encloser(state, name)
+            node = encloser(state.index, name)
             if node is None:
                 return self._at_length(state, packet)
         if node < 0:
@@ -273,7 +237,7 @@ class Replay:
                 return _refuse(packet, end, 0, edns.reply_opt(self.payload, tail.edns.do, wire.BADVERS, b""))
             opt = tail.flat(self.payload)
         why = _unserved(query)
-        answer = None if why else _find(state, query.name.lower(), query.qtype)
+        answer = None if why else find(state.index, query.name.lower(), query.qtype)
         if answer is None:
             self.refused[why or "zone"] += 1
             return _refuse(packet, end, wire.REFUSED, opt)
@@ -402,47 +366,12 @@ def _lead(state: _State, answer: int, path: Path) -> tuple[int, Made]:
     made = state.made[answer] or state.make(answer)
     while made.flags & FLAG_DNAME:
         path.follow(made.lean)
-        found = _find(state, path.name.lower(), path.qtype) if path.open else None
+        found = find(state.index, path.name.lower(), path.qtype) if path.open else None
         if found is None:
             break
         answer = found
         made = state.made[answer] or state.make(answer)
     return answer, made
-
-
-def _find(state: _State, name: bytes, qtype: int) -> int | None:
-    """The answer for a folded name: exact, from the closest encloser, or None outside all zones."""
-    node = state.nodes.get(name)
-    if node is None:
-        node = _encloser(state, name)
-        if node is None:
-            return None
-    if node < 0:
-        return ~node
-    return state.by_type.get(node << 16 | qtype, state.names.otherwise[node])
-
-
-def _encloser(state: _State, name: bytes) -> int | None:
-    """What answers below the closest encloser of a folded name (`Names.below`).
-
-    None where no zone holds it, or where the octets are no name (a short cut may bring such).
-    """
-    at, last = 0, len(name) - 1
-    parents = []
-    while at < last:
-        length = name[at]
-        if length > 63 or length == 0:
-            return None
-        at += 1 + length
-        parents.append(at)
-    if at != last or last >= 255:
-        return None
-    nodes = state.nodes
-    for start in parents[max(0, len(parents) - state.names.depth - 1) :]:
-        encloser = nodes.get(name[start:])
-        if encloser is not None:
-            return state.names.below[encloser]
-    return None
 
 
 def _header_only(packet: bytes, rcode: int) -> bytes:
