@@ -70,8 +70,9 @@ class Path:
         for _ in range(count):
             behind = wire.skip_name(body, at)
             end = behind + 10 + int.from_bytes(body[behind + 8 : behind + 10])
-            if body[at:end].lower() not in self._shown:
-                owner = body[at:behind]
+            owner = body[at:behind]
+            whole = (self.name if owner == _QUESTION else owner) + body[behind:end]
+            if whole.lower() not in self._shown:
                 parts += (self._owner if owner == _QUESTION else owner, body[behind:end])
                 self.count += 1
             at = end

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import takewhile
 
 from tests.differential.answers import ANY, CNAME, DNAME, DS, HINFO, NS, Answer, Record
 from tests.differential.queries import TYPES, Query
@@ -119,11 +120,12 @@ class Known:
 
 
 def _leaves(case: Case, theirs: Answer) -> bool:
-    """The chain leads out of the first zone, in which the peer has nothing else than geodns."""
-    first, *others = (case.world.apex(name) for name in case.path)
-    if all(zone == first for zone in others):
+    """The chain leads out of the first zone, and until then the peer has nothing else than geodns."""
+    first = case.world.apex(case.path[0])
+    inside = set(takewhile(lambda name: case.world.apex(name) == first, case.path))
+    if inside == set(case.path):
         return False
-    own = {r for r in theirs.answer if case.world.apex(labels_of(r[0])) == first}
+    own = {record for record in theirs.answer if labels_of(record[0]) in inside}
     return case.ours.tc or own <= case.ours.answer
 
 
@@ -275,6 +277,10 @@ def _truncation(case: Case, voices: Mapping[str, Answer], classes: set[str]) -> 
     limit = min(max(512, case.query.payload or 512), LIMIT)
     told = {name: peer.tc for name, peer in voices.items()}
     if not told or set(told.values()) == {case.ours.tc}:
+        return []
+    hosts = [labels_of(rdata) for _, rtype, _, rdata in case.ours.authority if rtype == NS]
+    if any(case.world.star(host) for host in hosts):
+        classes.add("wildcard-glue")
         return []
     near = max((*(peer.size for peer in voices.values()), case.ours.size)) > limit * 0.85
     if told.get("knot") == case.ours.tc or "knot" not in told:

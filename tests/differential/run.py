@@ -49,6 +49,7 @@ class Report:
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN"}
 OTHER = {
     "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
+    "wildcard-glue": "NSD and Knot make glue from a wildcard that lies, never to be seen, below the cut",
     "near-the-limit": "within a seventh of the limit: how well names are compressed decides about TC",
 }
 

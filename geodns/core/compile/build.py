@@ -287,6 +287,8 @@ class _Builder:
             rtype: self._row(last.zone, type_name(rtype), _behind(prefix, positive(self.tree, rrs, owner)))
             for rtype, rrs in self._data(last).items()
         }
+        if wire.DNAME in found and rrset(last.owner, last.rrsets[wire.DNAME]) in prefix.packed:
+            found[wire.DNAME] = self._row(last.zone, "DNAME", prefix)  # the chain passed it already
         if last.steer is not None:
             for rtype in (wire.A, wire.AAAA):
                 found[rtype] = self._steered(last, last.steer, rtype, prefix, owner)
