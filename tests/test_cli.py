@@ -16,6 +16,7 @@ from cli_support import Geodns, geodns
 
 from geodns import app as geodns_app
 from geodns.demo import endpoints
+from geodns.demo.databases import FILES, build
 from geodns.errors import GeodnsError
 
 ZONES = Path(__file__).parent.parent / "zones"
@@ -57,6 +58,20 @@ class TestCheck:
         done = geodns("check", "geodns.yaml")
         assert done.code == 1
         assert "database is configured" in done.out
+
+    def test_a_value_that_no_database_knows_is_told_with_its_place(
+        self, geodns: Geodns, tmp_path: Path
+    ) -> None:
+        build(tmp_path)
+        zone = (ZONES / "gslb.example.com.yaml").read_text().replace("country: [CN, HK]", "country: [CN, AQ]")
+        (tmp_path / "zones").mkdir()
+        (tmp_path / "zones" / "gslb.example.com.yaml").write_text(zone)
+        (tmp_path / "zones" / "_shared.yaml").write_text((ZONES / "_shared.yaml").read_text())
+        named = ", ".join(f"{kind.lower()}: {name}" for kind, name in FILES.items())
+        (tmp_path / "geodns.yaml").write_text(f"databases: {{synthetic: true, {named}}}\n")
+        done = geodns("check", "geodns.yaml")
+        assert done.code == 0
+        assert ".yaml:43:7: warning: no database knows the country 'AQ'" in done.out
 
     def test_a_database_that_is_missing_is_one_line(self, geodns: Geodns, tmp_path: Path) -> None:
         (tmp_path / "geodns.yaml").write_text(f"zones: {ZONES}\ndatabases: {{city: gone.mmdb}}\n")

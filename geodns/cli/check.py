@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,12 +71,13 @@ def _settings(path: Path | None) -> Settings:
 def _load(settings: Settings, *, alone: bool) -> Model:
     """What `serve` loads, the databases too; a folder checked `alone`, without settings, needs none."""
     from geodns.geo.mmdb import Kind
+    from geodns.geo.needs import unknown_values
     from geodns.loading import Request, databases_of, read_model
 
-    opened = frozenset(databases_of(settings).current)
-    kinds = frozenset(Kind) if alone and not opened else opened
+    databases = databases_of(settings).current
+    kinds = frozenset(Kind) if alone and not databases else frozenset(databases)
     model, _ = read_model(Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes))
-    return model
+    return replace(model, problems=(*model.problems, *unknown_values(model, databases)))
 
 
 def _failovers(model: Model) -> list[_Failover]:
