@@ -50,33 +50,35 @@ def test_an_opt_outside_the_additional_section_is_none() -> None:
     assert wire.parse(packet(QUESTION + OPT, an=1)) == Query(NAME, 1, 1, 26, None)
 
 
+UNREADABLE = [
+    (packet(qd=0), 12, "question count"),
+    (packet(QUESTION * 2, qd=2), 12, "question count"),
+    (packet(b""), 12, "unreadable question"),
+    (packet(NAME), 12, "unreadable question"),
+    (packet(NAME + b"\0\1\0"), 12, "unreadable question"),
+    (packet(b"\3www"), 12, "unreadable question"),
+    (packet(b"\3ww"), 12, "unreadable question"),
+    (packet(b"\xc0\x0c\0\1\0\1"), 12, "unreadable question"),
+    (packet(b"\3www\xc0\x0c\0\1\0\1"), 12, "unreadable question"),
+    (packet(b"\x40" + b"a" * 64 + b"\0\0\1\0\1"), 12, "unreadable question"),
+    (packet(b"\x3f" + b"a" * 63 + (b"\x3f" + b"a" * 63) * 3 + b"\0\0\1\0\1"), 12, "unreadable question"),
+    (packet(QUESTION, ar=1), 26, "unreadable record"),
+    (packet(QUESTION + OPT[:-1], ar=1), 26, "unreadable record"),
+    (packet(QUESTION + b"\xc0", ar=1), 26, "unreadable record"),
+    (packet(QUESTION + b"\x50aaa", ar=1), 26, "unreadable record"),
+    (packet(QUESTION + b"\3aaa" + OPT[1:-1], ar=1), 26, "unreadable record"),
+    (packet(QUESTION + (b"\x3f" + b"a" * 63) * 4 + OPT, ar=1), 26, "unreadable record"),
+    (packet(QUESTION + OPT[:-1] + b"\1", ar=1), 26, "longer than the message"),
+    (packet(QUESTION + OPT * 2, ar=2), 26, "more than one OPT"),
+    (packet(QUESTION + b"\1a" + OPT, ar=1), 26, "more than one OPT, or one with a name"),
+    (packet(QUESTION + b"\xc0\x0c" + OPT[1:], ar=1), 26, "with a name"),
+    (packet(QUESTION, ar=17), 26, "too many records"),
+    (packet(QUESTION, an=0xFFFF, ns=0xFFFF, ar=0xFFFF), 26, "too many records"),
+]
+
+
 @pytest.mark.parametrize(
-    ("bad", "end", "why"),
-    [
-        (packet(qd=0), 12, "question count"),
-        (packet(QUESTION * 2, qd=2), 12, "question count"),
-        (packet(b""), 12, "unreadable question"),
-        (packet(NAME), 12, "unreadable question"),
-        (packet(NAME + b"\0\1\0"), 12, "unreadable question"),
-        (packet(b"\3www"), 12, "unreadable question"),
-        (packet(b"\3ww"), 12, "unreadable question"),
-        (packet(b"\xc0\x0c\0\1\0\1"), 12, "unreadable question"),
-        (packet(b"\3www\xc0\x0c\0\1\0\1"), 12, "unreadable question"),
-        (packet(b"\x40" + b"a" * 64 + b"\0\0\1\0\1"), 12, "unreadable question"),
-        (packet(b"\x3f" + b"a" * 63 + (b"\x3f" + b"a" * 63) * 3 + b"\0\0\1\0\1"), 12, "unreadable question"),
-        (packet(QUESTION, ar=1), 26, "unreadable record"),
-        (packet(QUESTION + OPT[:-1], ar=1), 26, "unreadable record"),
-        (packet(QUESTION + b"\xc0", ar=1), 26, "unreadable record"),
-        (packet(QUESTION + b"\x50aaa", ar=1), 26, "unreadable record"),
-        (packet(QUESTION + b"\3aaa" + OPT[1:-1], ar=1), 26, "unreadable record"),
-        (packet(QUESTION + (b"\x3f" + b"a" * 63) * 4 + OPT, ar=1), 26, "unreadable record"),
-        (packet(QUESTION + OPT[:-1] + b"\1", ar=1), 26, "longer than the message"),
-        (packet(QUESTION + OPT * 2, ar=2), 26, "more than one OPT"),
-        (packet(QUESTION + b"\1a" + OPT, ar=1), 26, "more than one OPT, or one with a name"),
-        (packet(QUESTION + b"\xc0\x0c" + OPT[1:], ar=1), 26, "with a name"),
-        (packet(QUESTION, ar=17), 26, "too many records"),
-        (packet(QUESTION, an=0xFFFF, ns=0xFFFF, ar=0xFFFF), 26, "too many records"),
-    ],
+    ("bad", "end", "why"), UNREADABLE, ids=[f"{n}: {why}" for n, (_, _, why) in enumerate(UNREADABLE)]
 )
 def test_what_cannot_be_read_says_why_and_how_far_it_was_read(bad: bytes, end: int, why: str) -> None:
     found = wire.parse(bad)
