@@ -18,7 +18,7 @@ from geodns.core import wire
 from geodns.core.clients import Memory
 from geodns.core.replay import STREAM, Hooks, Replay
 
-STEADY = settings(deadline=None, derandomize=True, max_examples=150)
+STEADY = settings(deadline=None, derandomize=True, max_examples=100)
 seeds = st.integers(0, 2**32 - 1)
 
 ZONE = """

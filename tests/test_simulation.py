@@ -23,7 +23,7 @@ from geodns.core.steer.odds import Stage, decide, value_of
 from geodns.core.world import PAUSE, Lifted, Observed, Overridden, Override, due
 from geodns.model import Endpoint, Pool, Steer
 
-STEPS = 60
+STEPS = 40
 
 
 class Simulation:
@@ -149,7 +149,7 @@ def told(reply: Reply) -> set[str | bytes]:
     return {from_text(value) if value.endswith(".") else value for value in reply.values}
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(10))
 def test_whatever_happens_the_promises_hold(seed: int) -> None:
     simulation = Simulation(seed)
     for _ in range(STEPS):
