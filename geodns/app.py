@@ -73,6 +73,8 @@ class Server:
         self._watcher = watcher
         self._pending: dict[Probe, Health] = {}
         self._loading = asyncio.Lock()
+        self._asked = False  # a reload that has not begun to read
+        self._found: loading.Found = frozenset()  # the files as they were when last read
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         limits = settings.limits
@@ -100,6 +102,7 @@ class Server:
     async def run(self, ready: Callable[[], None] | None = None) -> None:
         """Serve until `stop`; `ready` is called once it answers. Raises GeodnsError where it cannot start."""
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
         try:
             for udp in self.udp:
                 udp.bind()
@@ -107,10 +110,17 @@ class Server:
                 tcp.bind()
             for override in self.store.overrides():
                 self.world, _ = apply(self.world, Overridden(override))
+            self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
             self._adopt(reading, Index.of(reading.built.names))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             await self._begin_checks()
+            for work in (self._tick, self._follow_files, self._follow_databases, self._keep_verdicts):
+                self._spawn(self._lasting(work))
+            await self._first_round()
+            await self._end_overrides()
+            if self._stop.is_set():
+                return
             door = self._door()
             for udp in self.udp:
                 udp.door = door
@@ -118,9 +128,6 @@ class Server:
             for tcp in self.tcp:
                 tcp.door = door
                 await tcp.start()
-            loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reload()))
-            for work in (self._tick, self._follow_files, self._follow_databases, self._keep_verdicts):
-                self._spawn(work())
             log.info("answering", why=self.readiness.why, dns=[str(at) for at in self.settings.listen.dns])
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
@@ -157,22 +164,37 @@ class Server:
         if not task.cancelled() and task.exception() is not None:
             log.error("a background task failed", exc_info=task.exception())
 
+    async def _lasting(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do `work` until it ends by itself: what goes wrong in it once must not end it for good."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                log.error("a background task failed and begins anew", task=work.__name__, exc_info=error)
+                await asyncio.sleep(FOLLOW)
+
     async def _begin_checks(self) -> None:
-        """Probe, and wait for the first round where no earlier verdicts are remembered."""
-        watched = frozenset(self.world.pools_of)
-        remembered = self.store.verdicts(REMEMBERED, time.time())
-        self.apply(Observed(await self.monitor.set_probes(watched, remembered)))
-        why = "remembered verdicts" if watched else "nothing is checked"
+        async with self._loading:
+            remembered = self.store.verdicts(REMEMBERED, time.time())
+            watched = frozenset(self.world.pools_of)
+            self.apply(Observed(await self.monitor.set_probes(watched, remembered)))
+
+    async def _first_round(self) -> None:
+        """Wait for the first round of checks where no earlier verdicts are remembered."""
+        why = "remembered verdicts" if self.world.pools_of else "nothing is checked"
         if self.monitor.waiting:
             self.readiness = Readiness(ready=False, why="waiting for the first round of checks")
-            try:
-                async with asyncio.timeout(self.settings.startup_wait):
-                    await self.monitor.first_round()
-                why = "the first round of checks is done"
-            except TimeoutError:
-                why = f"startup_wait is over, {self.monitor.waiting} of {len(watched)} probes did not answer"
+            log.info("not answering yet", why=self.readiness.why, seconds=self.settings.startup_wait)
+            ends = [asyncio.ensure_future(end) for end in (self.monitor.first_round(), self._stop.wait())]
+            await asyncio.wait(ends, timeout=self.settings.startup_wait, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
+            late, of = self.monitor.waiting, len(self.world.pools_of)
+            why = "the first round of checks is done"
+            if late:
+                why = f"startup_wait is over, {late} of {of} probes did not answer"
         self._flush()
-        self.readiness = Readiness(ready=True, why=why)
+        self.readiness = Readiness(ready=not self._stop.is_set(), why=why)
 
     # the query's way
 
@@ -233,14 +255,26 @@ class Server:
         return self.store.serials(digests, time.time())
 
     async def reload(self) -> None:
-        """Read the files anew and take them into service; files that have errors change nothing."""
+        """Read the files anew and take them into service; files that have errors change nothing.
+
+        One that is asked for while another waits is that one.
+        """
+        if self._asked:
+            return
+        self._asked = True
         async with self._loading:
+            self._asked = False
             try:
-                reading = await asyncio.to_thread(loading.read_aside, self._request(), self._serials)
+                self._found = loading.found(self._request())
+                reading = await asyncio.to_thread(
+                    loading.read_aside, self._request(), self._serials, self._stop.is_set
+                )
                 index = Index(reading.built.names)
                 for _ in index.grow():
                     await asyncio.sleep(0)
-            except GeodnsError as error:
+            except (GeodnsError, OSError) as error:
+                if self._stop.is_set():
+                    return
                 found = error.problems if isinstance(error, ConfigError) else (error,)
                 self.problem = [str(problem) for problem in found]
                 self.reloads["refused"] += 1
@@ -286,10 +320,13 @@ class Server:
         while True:
             await asyncio.sleep(TICK)
             self.now = int(time.time())
-            for override in due(self.world, time.time()):
-                async with self.changing:
-                    if self.world.overrides.get((override.kind, override.subject)) is override:
-                        await self._expire(override)
+            await self._end_overrides()
+
+    async def _end_overrides(self) -> None:
+        for override in due(self.world, time.time()):
+            async with self.changing:
+                if self.world.overrides.get((override.kind, override.subject)) is override:
+                    await self._expire(override)
 
     async def _expire(self, override: Override) -> None:
         with suppress(StoreError):  # it is past its end in the store as well, and is dropped at a restart
@@ -298,8 +335,18 @@ class Server:
         log.info("override expired", kind=override.kind, subject=override.subject)
 
     async def _follow_files(self) -> None:
-        async for _ in awatch(self.settings.zones, recursive=False, step=100, stop_event=self._stop):
-            await self.reload()
+        """Reload when the system tells of a change, and when a look finds one that it did not tell of.
+
+        It tells nothing of a folder that was replaced, of most network file systems, of a carriers file.
+        """
+        wait = round(FOLLOW * 1000)
+        folder, stop = self.settings.zones, self._stop
+        watch = awatch(
+            folder, recursive=False, step=100, stop_event=stop, rust_timeout=wait, yield_on_timeout=True
+        )
+        async for told in watch:
+            if told or await asyncio.to_thread(loading.found, self._request()) != self._found:
+                await self.reload()
 
     async def _follow_databases(self) -> None:
         while True:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import monotonic
 
 from geodns.config.load import Known, load
 from geodns.config.schema.settings import Settings
@@ -20,7 +22,7 @@ from geodns.core.failover import worst_case
 from geodns.core.names import to_text
 from geodns.errors import ConfigError, GeodnsError, Problem
 from geodns.geo.lines import carriers, merged
-from geodns.geo.mmdb import Kind
+from geodns.geo.mmdb import Identity, Kind, identity
 from geodns.geo.needs import missing
 from geodns.geo.reload import Databases
 from geodns.model import Line, Model
@@ -29,7 +31,10 @@ TIME_LIMIT = 300.0  # seconds for a reading in a child; a million names take a f
 MAX_EXAMPLES = 3
 NICE = 10  # who answers comes first where both want the same core
 
+LOOK = 0.25  # seconds between looks whether a reading in a child is still wanted
+
 Serials = Callable[[Mapping[str, str]], Mapping[str, int]]
+Found = frozenset[tuple[str, Identity | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,12 @@ def databases_of(settings: Settings) -> Databases:
     return Databases(named, synthetic=settings.databases.synthetic)
 
 
+def found(request: Request) -> Found:
+    """Which files there are to read, and the identity of each: another when one of them changes."""
+    paths = [*request.zones.glob("*.y*ml"), *([request.lines] if request.lines else [])]
+    return frozenset((str(path), identity(path)) for path in paths)
+
+
 def read_model(request: Request) -> tuple[Model, Mapping[str, Line]]:
     """The model of a zones folder with all its problems found. Raises ConfigError."""
     shipped = carriers(request.lines)
@@ -94,18 +105,24 @@ def read(request: Request, serials: Serials) -> Reading:
     return _compile(model, lines, serials(_digests(model)))
 
 
-def read_aside(request: Request, serials: Serials) -> Reading:
-    """Read and compile in a child process; blocks the caller's thread. Raises ConfigError, GeodnsError."""
+def read_aside(request: Request, serials: Serials, given_up: Callable[[], bool] = lambda: False) -> Reading:
+    """Read and compile in a child process; blocks the caller's thread, but not for long once `given_up`.
+
+    Raises ConfigError, GeodnsError, and OSError where there is no child to be had.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     child = context.Process(target=_child, args=(there, request), name="geodns-reading", daemon=True)
     child.start()
     there.close()
     try:
-        here.send(serials(_received(here)))
-        reading: Reading = _received(here)
+        until = monotonic() + TIME_LIMIT
+        here.send(serials(_received(here, until, given_up)))
+        reading: Reading = _received(here, until, given_up)
         return reading
     finally:
+        if given_up():
+            child.kill()
         here.close()
         child.join(1.0)
         if child.is_alive():
@@ -113,10 +130,14 @@ def read_aside(request: Request, serials: Serials) -> Reading:
             child.join()
 
 
-def _received(pipe: Connection):  # type: ignore[no-untyped-def]  # whatever the child sends at this point
+def _received(pipe: Connection, until: float, given_up: Callable[[], bool]):  # type: ignore[no-untyped-def]
+    """Whatever the child sends at this point."""
     try:
-        if not pipe.poll(TIME_LIMIT):
-            raise GeodnsError(f"reading the zones took longer than {TIME_LIMIT:.0f} s and was given up")
+        while not pipe.poll(LOOK):
+            if given_up():
+                raise GeodnsError("reading the zones was given up")
+            if monotonic() > until:
+                raise GeodnsError(f"reading the zones took longer than {TIME_LIMIT:.0f} s and was given up")
         outcome = pipe.recv()
     except EOFError:
         raise GeodnsError("the process that read the zones ended without a result") from None
@@ -133,6 +154,7 @@ class _Failure:
 
 def _child(pipe: Connection, request: Request) -> None:
     os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on, who kills this one
     try:
         model, lines = read_model(request)
         pipe.send(_digests(model))
@@ -141,6 +163,8 @@ def _child(pipe: Connection, request: Request) -> None:
         pipe.send(_Failure(str(error), error.problems))
     except GeodnsError as error:
         pipe.send(_Failure(str(error)))
+    except (EOFError, BrokenPipeError):  # the parent is gone, and nobody wants the result
+        return
 
 
 def _digests(model: Model) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from e2e_support import ZONE, Origin, Server, until
+from e2e_support import ZONE, Deaf, Origin, Server, until
 
 EAST, WEST = "192.0.2.1", "192.0.2.2"
 
@@ -46,16 +46,3 @@ def test_without_any_the_first_round_is_waited_for_and_readyz_tells(
     assert (server.readiness() or {})["why"] == "startup_wait is over, 1 of 2 probes did not answer"
     assert server.answers() == [WEST], "what was never probed is not told while another is up"
     deaf.close()
-
-
-class Deaf:
-    """Takes connections and says nothing."""
-
-    def __init__(self) -> None:
-        import socket
-
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-
-    def close(self) -> None:
-        self._socket.close()
