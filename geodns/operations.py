@@ -72,9 +72,9 @@ class Operations:
     async def resume(self, region: str, *, actor: str) -> Applied | None:
         server = self._server
         async with server.changing:
-            self._known(region)
             override = server.world.paused(region)
-            if override is None:
+            if override is None:  # else it may be lifted, though the files have lost the region since
+                self._known(region)
                 return None
             await asyncio.to_thread(server.store.drop_override, PAUSE, region)
             server.apply(Lifted(PAUSE, region))

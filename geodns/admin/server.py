@@ -137,6 +137,7 @@ class _Refuser(asyncio.Protocol):
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:
+    host = f"[{host}]" if ":" in host else host
     if error.errno == errno.EADDRINUSE:
         return (
             f"{host}:{port}/tcp is taken by another program: stop it "

@@ -7,6 +7,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,7 +31,7 @@ class Api:
     """One admin API. `call` prints a refusal's body where JSON is wanted, for whoever parses it."""
 
     def __init__(self, url: str | None, token_file: Path | None, output: Output) -> None:
-        self._url = (url or f"http://127.0.0.1:{port_from('ADMIN_PORT', 8053)}").rstrip("/")
+        self._url = (url or _usual_url()).rstrip("/")
         self._token_file = token_file
         self._output = output
         parts = urlsplit(self._url)
@@ -114,6 +115,13 @@ class Api:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+def _usual_url() -> str:
+    """Where a server started here would listen: the settings' address, the port of ADMIN_PORT if set."""
+    at = settings_from(None, {}).admin.listen
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(at.host, at.host)  # noqa: S104 - asked, not bound
+    return f"http://{replace(at, host=host, port=port_from('ADMIN_PORT', at.port))}"
 
 
 def _usual_token_files() -> Iterator[Path]:

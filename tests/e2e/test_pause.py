@@ -92,3 +92,20 @@ def test_a_pause_outlives_kill_9(server: Server) -> None:
     assert (paused[0]["subject"], paused[0]["reason"]) == ("east", "kept")
     until(lambda: server.answers() == [WEST])
     assert server.api("DELETE", PAUSE)[1]["changed"] is True
+
+
+def test_a_pause_is_lifted_though_its_region_is_gone_from_the_files(server: Server) -> None:
+    server.api("PUT", PAUSE, {"reason": "to be taken down"})
+    server.write(
+        "shop.example.yaml",
+        "\n".join(line for line in UNCHECKED.splitlines() if "east: " not in line).replace(
+            "[east, west]", "west"
+        ),
+    )
+    until(lambda: len(server.api("GET", "/api/v1/regions")[1]["regions"]) == 1)
+    assert server.api("DELETE", PAUSE)[0] == 200
+    assert server.status()["paused"] == []
+    assert server.api("DELETE", PAUSE)[0] == 404
+    server.write("shop.example.yaml", UNCHECKED)
+    until(lambda: len(server.api("GET", "/api/v1/regions")[1]["regions"]) == 2)
+    assert server.answers() == [EAST]
