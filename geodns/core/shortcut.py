@@ -12,6 +12,7 @@ from geodns.core.table import FLAG_DNAME, FLAG_NO_SUBNET
 from geodns.core.unpacked import Made, Ready
 
 MAX_QUESTIONS = 1 << 14
+MAX_ANSWERS = 1 << 18  # of steered questions, one for each class that asked
 MAX_REPLY = 512 - 40  # octets before the OPT record, so that any of ours fits behind them
 PLAIN = b"\0\1\0\0\0\0\0\0"  # the counts of a query without an OPT record, and with one
 WITH_OPT = b"\0\1\0\0\0\0\0\1"
@@ -30,7 +31,9 @@ class Hot:
 
 
 class Shortcut(dict[bytes, Hot]):
-    """At most MAX_QUESTIONS questions; when it is full, others take the long way."""
+    """At most MAX_QUESTIONS questions and MAX_ANSWERS; when it is full, others take the long way."""
+
+    answers = 0
 
     def keep(self, packet: bytes, end: int, edns: bool, found: tuple[Made, Ready | None, int, int]) -> None:
         """Keep what the long way found: the answer and, if it was steered, the set, the class and plan's key.
@@ -54,5 +57,6 @@ class Shortcut(dict[bytes, Hot]):
         head = source.heads[packet[2] & 1 | (2 if edns else 0)]
         if ready is None:
             hot.head, hot.body = head, made.body
-        else:
+        elif self.answers < MAX_ANSWERS:
+            self.answers += number not in hot.by_class
             hot.by_class[number] = head, ready

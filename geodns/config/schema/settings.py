@@ -154,7 +154,7 @@ class LimitSettings(Form):
     tcp_per_address: Annotated[int, whole(1, 1_000_000)] = 50
     tcp_idle: Interval = 10.0
     places: Annotated[int, whole(1, 100_000_000)] = 65536
-    classes: Annotated[int, whole(1, 100_000_000)] = 65536
+    classes: Annotated[int, whole(1, 1 << 20)] = 65536
     zone_bytes: Size = 64 << 20
     probes: Annotated[int, whole(1, 100_000)] = 256
 
