@@ -120,7 +120,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _usual_url() -> str:
     """Where a server started here would listen: the settings' address, the port of ADMIN_PORT if set."""
     at = settings_from(None, {}).admin.listen
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(at.host, at.host)  # noqa: S104 - asked, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(at.host, at.host)
     return f"http://{replace(at, host=host, port=port_from('ADMIN_PORT', at.port))}"
 
 

@@ -34,7 +34,7 @@ ConfigOption = Annotated[
 ]
 
 UrlOption = Annotated[
-    str | None, typer.Option("--url", help="The admin API; default: admin.listen of the usual settings, or ADMIN_PORT.")
+    str | None, typer.Option("--url", help="The admin API; default: where the settings say, or ADMIN_PORT.")
 ]
 TokenOption = Annotated[
     Path | None, typer.Option("--token-file", help="The server's token file; also GEODNS_TOKEN_FILE.")

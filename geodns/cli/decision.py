@@ -59,7 +59,7 @@ _STAGES = {
     "open": "open: nothing is healthy, so everything that is not paused serves",
     "backup": "backup: nothing is available, the pool's backup addresses serve",
     "nodata": "nodata: nothing is available, and the pool says to answer nothing then",
-    "paused": "paused: every region of the order is paused, the answer is empty",
+    "paused": "paused: the order has no region that is not paused, the answer is empty",
 }
 
 

@@ -13,10 +13,13 @@ from geodns.model import Pool, RRset, Steer
 
 _ADDRESSES = frozenset({A, AAAA})
 _WILDCARD = b"\x01*"
+_FIXED = 12  # octets of a record beside its rdata, its owner a pointer
+_ROOM = 0xFFFF - 512  # octets for an RRset, beside header, question and OPT record
 
 
 def judge(apex: bytes, records: Records, pools: Mapping[str, Pool], findings: Findings) -> None:
     """Everything that one zone shows by itself."""
+    _judge_sizes(records, findings)
     _judge_aliases(apex, records, findings)
     _judge_steers(apex, records, pools, findings)
     cuts = _cuts(apex, records)
@@ -60,6 +63,14 @@ def _steered(target: bytes, steered: Mapping[bytes, Steer], owners: set[bytes]) 
         if above in owners:
             return None
     return None
+
+
+def _judge_sizes(records: Records, findings: Findings) -> None:
+    """No message holds more than 65,535 octets, so no answer could hold such an RRset."""
+    for (_, rtype), rrset in records.rrsets.items():
+        if sum(map(len, rrset.rdata)) + _FIXED * len(rrset.rdata) > _ROOM:
+            message = f"{len(rrset.rdata)} values of {type_name(rtype)} do not fit a DNS message"
+            findings.error("too-large", message, rrset.position, "remove some of them")
 
 
 def _judge_aliases(apex: bytes, records: Records, findings: Findings) -> None:
