@@ -29,6 +29,7 @@ from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Track
 from geodns.core.index import Index
 from geodns.core.replay import Hooks, Replay
+from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
@@ -46,6 +47,7 @@ REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
 TICK = 0.25  # seconds between looks at the clock: how late a pause may end, how old `now` may be
 FOLLOW = 5.0  # seconds between looks at the database files
 SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
+MAX_TOLD = 10  # pools named in a line of the log
 
 log = structlog.get_logger("geodns")
 
@@ -73,6 +75,7 @@ class Server:
         self._watcher = watcher
         self._pending: dict[Probe, Health] = {}
         self._loading = asyncio.Lock()
+        self._out: set[str] = set()  # ids of the pools without an available region, as last told
         self._asked = False  # a reload that has not begun to read
         self._found: loading.Found = frozenset()  # the files as they were when last read
         self._stop = asyncio.Event()
@@ -195,6 +198,7 @@ class Server:
                 why = f"startup_wait is over, {late} of {of} probes did not answer"
         self._flush()
         self.readiness = Readiness(ready=not self._stop.is_set(), why=why)
+        self._tell_outages(frozenset(self.world.pools))
 
     # the query's way
 
@@ -217,8 +221,21 @@ class Server:
         before = self.world
         self.world, touched = apply(before, event)
         self.replay.publish(self.sheets.rebuild(self.world, touched))
+        if self.readiness.ready:
+            self._tell_outages(touched)
         if self._watcher is not None and isinstance(event, Observed):
             self._watcher(before, self.world, event.health)
+
+    def _tell_outages(self, touched: frozenset[str]) -> None:
+        """Log which pools lost their last available region, and which got one back: one line for all."""
+        pools = [pool for pool in map(self.world.pools.get, touched) if pool is not None]
+        out = {p.id for p in pools if not any(available(region, self.world) for region in p.regions)}
+        lost, back = sorted(out - self._out), sorted((self._out & touched) - out)
+        self._out = (self._out - touched) | out
+        if lost:
+            log.error("no region is available", pools=lost[:MAX_TOLD], more=max(0, len(lost) - MAX_TOLD))
+        if back:
+            log.info("available again", pools=back[:MAX_TOLD], more=max(0, len(back) - MAX_TOLD))
 
     def _observed(self, changes: Mapping[Probe, Health]) -> None:
         """Changes that one turn of the event loop brings are one event."""
@@ -306,6 +323,7 @@ class Server:
                 index, sheets.sheets, hooks, payload=limits.udp_payload, places=limits.places
             )
         self.sheets, self.reading = sheets, reading
+        self._out &= self.world.pools.keys()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
         gc.set_threshold(100_000, 50, 100)  # queries leave none behind
         gc.enable()
