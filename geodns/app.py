@@ -301,6 +301,8 @@ class Server:
             await self.monitor.set_probes(frozenset(probes(reading.model.pools)))
             self._adopt(reading, index)
             self.reloads["ok"] += 1
+            if self.readiness.ready:
+                self._tell_outages(frozenset(self.world.pools))
             log.info("reloaded", zones=len(reading.zones), names=sum(zone.names for zone in reading.zones))
 
     def _adopt(self, reading: Reading, index: Index) -> None:

@@ -109,3 +109,11 @@ def test_a_pause_is_lifted_though_its_region_is_gone_from_the_files(server: Serv
     server.write("shop.example.yaml", UNCHECKED)
     until(lambda: len(server.api("GET", "/api/v1/regions")[1]["regions"]) == 2)
     assert server.answers() == [EAST]
+
+
+def test_a_reload_that_leaves_only_a_paused_region_is_told(server: Server) -> None:
+    server.api("PUT", PAUSE, {"reason": "a new router"})
+    server.write("shop.example.yaml", UNCHECKED.replace("      west: 192.0.2.2\n", ""))
+    until(lambda: "event=\"no region is available\" pools=['shop.example/web']" in server.log())
+    server.write("shop.example.yaml", UNCHECKED)
+    until(lambda: server.answers() == [WEST])
