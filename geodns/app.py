@@ -183,9 +183,9 @@ class Server:
             self.apply(Observed(await self.monitor.set_probes(watched, remembered)))
 
     async def _first_round(self) -> None:
-        """Wait for the first round of checks where no earlier verdicts are remembered."""
+        """Wait for the first round of checks where no earlier verdict is remembered."""
         why = "remembered verdicts" if self.world.pools_of else "nothing is checked"
-        if self.monitor.waiting:
+        if self.monitor.waiting and self.monitor.waiting == len(self.world.pools_of):
             self.readiness = Readiness(ready=False, why="waiting for the first round of checks")
             log.info("not answering yet", why=self.readiness.why, seconds=self.settings.startup_wait)
             ends = [asyncio.ensure_future(end) for end in (self.monitor.first_round(), self._stop.wait())]

@@ -77,7 +77,16 @@ class TestCheck:
         (tmp_path / "geodns.yaml").write_text(f"zones: {ZONES}\ndatabases: {{city: gone.mmdb}}\n")
         done = geodns("check", "geodns.yaml")
         assert done.code == 1
-        assert done.err.startswith("geodns: ") and "gone.mmdb" in done.err and done.err.count("\n") == 1
+        assert done.out.startswith("databases: gone.mmdb: No such file or directory\n")
+        assert "1 error, 0 warnings" in done.out
+
+    def test_whatever_takes_longer_than_the_budget_is_a_warning(self, geodns: Geodns, tmp_path: Path) -> None:
+        build(tmp_path)
+        named = f"{{synthetic: true, city: {FILES['City']}, asn: {FILES['ASN']}}}"
+        settings = f"zones: {ZONES}\ndatabases: {named}\nfailover_budget: 25s\n"
+        (tmp_path / "geodns.yaml").write_text(settings)
+        done = geodns("check", "geodns.yaml")
+        assert "warning: a failure behind www.gslb.example.com. may be told for 26 s" in done.out
 
     def test_nothing_there(self, geodns: Geodns) -> None:
         assert (

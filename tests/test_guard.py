@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from admin_support import ANY, NEAREST, only, with_paused, world_of
+from admin_support import ANY, NEAREST, only, with_paused, with_verdict, world_of
 
 from geodns.core.guard import MAX_NAMES, guard_pause
+from geodns.core.health import Verdict
 from geodns.model import Nearest, Split, Step
 
 FREE, FENCED = False, True
@@ -72,3 +73,22 @@ def test_many_names_are_told_by_example() -> None:
     assert refused is not None
     assert len(refused.names) == MAX_NAMES
     assert "n02.example.com. and 27 more" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "pause", "refused"),
+    [
+        ("a", "b", "a", True),  # all clients would be sent to what is down
+        ("a b", "", "a", False),
+        ("a", "b", "b", False),  # what is down already serves nobody
+        ("", "a b", "a", False),
+    ],
+)
+def test_the_last_healthy_region_is_kept_as_well(up: str, down: str, pause: str, refused: bool) -> None:
+    world = world_of("a b", ((NEAREST,), FREE))
+    for region in up.split():
+        world = with_verdict(world, region, Verdict.UP)
+    for region in down.split():
+        world = with_verdict(world, region, Verdict.DOWN)
+    found = guard_pause(world, pause)
+    assert (found.code if found else None) == ("leaves-no-healthy-region" if refused else None)

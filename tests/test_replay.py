@@ -298,6 +298,16 @@ def test_a_flood_of_networks_and_names_leaves_bounded_memories(lab: Lab) -> None
     assert replay.tails.forgotten >= 800
 
 
+@pytest.mark.parametrize("below", ["z.test", "www.z.test", "w.z.test", "sub.z.test", "moved.z.test"])
+def test_a_flood_of_names_leaves_the_short_cut_to_names_that_exist(lab: Lab, below: str) -> None:
+    replay = fresh(lab)
+    for i in range(200):
+        replay.answer(query(f"x{i}.{below}"), "198.51.100.1", PAYLOAD, i, 1000)
+    assert not replay.state.shortcut
+    replay.answer(query("www.z.test"), "198.51.100.1", PAYLOAD, 0, 1000)
+    assert len(replay.state.shortcut) == 1
+
+
 def test_places_that_may_have_changed_are_asked_anew(tmp_path: Path) -> None:
     lab = Lab.of(tmp_path, FILES, PLACES)
     asked = query("img.z.test", "CNAME", subnet="10.1.0.0/24")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -13,10 +13,11 @@ import typer
 
 from geodns.cli.common import Output, OutputOption, columns, say, settings_from
 from geodns.core import duration
-from geodns.errors import ConfigError, GeodnsError, Problem, Severity
+from geodns.errors import ConfigError, GeodnsError, Position, Problem, Severity
 
 if TYPE_CHECKING:
     from geodns.config.schema.settings import Settings
+    from geodns.geo.mmdb import Database, Kind
     from geodns.model import Model
 
 MAX_ROWS = 30
@@ -29,6 +30,7 @@ class _Failover:
     name: str
     pool: str
     seconds: float
+    position: Position
 
 
 def check(
@@ -46,11 +48,12 @@ def check(
     settings: Settings | None = None
     try:
         settings = _settings(path)
-        model = _load(settings, alone=path is not None and path.is_dir())
-        problems = list(model.problems)
+        opened = _databases(settings, problems)
+        model = _load(settings, opened, alone=path is not None and path.is_dir())
         failovers = _failovers(model)
+        problems += [*model.problems, *_over(failovers, settings.failover_budget)]
     except ConfigError as error:
-        problems = list(error.problems)
+        problems += error.problems
     budget = settings.failover_budget if settings else 0.0
     if output is Output.JSON:
         say(json.dumps(_plain(problems, failovers, budget), indent=2, ensure_ascii=False))
@@ -68,16 +71,46 @@ def _settings(path: Path | None) -> Settings:
     return settings_from(path, {})
 
 
-def _load(settings: Settings, *, alone: bool) -> Model:
-    """What `serve` loads, the databases too; a folder checked `alone`, without settings, needs none."""
+def _databases(settings: Settings, problems: list[Problem]) -> Mapping[Kind, Database] | None:
+    """The databases opened; None, and a problem for each that is not to be had, where that fails."""
+    from geodns.loading import databases_of
+
+    try:
+        return databases_of(settings).current
+    except GeodnsError as error:
+        problems += [Problem("database", line, Position("databases")) for line in str(error).splitlines()]
+        return None
+
+
+def _load(settings: Settings, databases: Mapping[Kind, Database] | None, *, alone: bool) -> Model:
+    """What `serve` loads and compiles. A folder checked `alone`, without settings, needs no databases; nor is
+    one asked for that could not be opened: that has been told.
+    """
+    from geodns.core.compile.build import build
     from geodns.geo.mmdb import Kind
     from geodns.geo.needs import unknown_values
-    from geodns.loading import Request, databases_of, read_model
+    from geodns.loading import Request, read_model
 
-    databases = databases_of(settings).current
-    kinds = frozenset(Kind) if alone and not databases else frozenset(databases)
+    kinds = frozenset(Kind) if databases is None or (alone and not databases) else frozenset(databases)
     model, _ = read_model(Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes))
-    return replace(model, problems=(*model.problems, *unknown_values(model, databases)))
+    build(model.zones, model.pools, {zone.apex: 1 for zone in model.zones})
+    return replace(model, problems=(*model.problems, *unknown_values(model, databases or {})))
+
+
+def _over(failovers: list[_Failover], budget: float) -> list[Problem]:
+    """A warning for each steered name whose failover takes longer than `failover_budget` allows."""
+    return [
+        Problem(
+            "failover-budget",
+            f"a failure behind {f.name} may be told for {duration.text(f.seconds)}, "
+            f"the budget is {duration.text(budget)}",
+            f.position,
+            "probe more often, lower the ttl, or raise failover_budget",
+            Severity.WARNING,
+        )
+        for f in failovers
+        if isfinite(f.seconds) and f.seconds > budget
+    ]
 
 
 def _failovers(model: Model) -> list[_Failover]:
@@ -92,7 +125,7 @@ def _failovers(model: Model) -> list[_Failover]:
             key = (steer.pool, steer.ttl)
             if key not in known:
                 known[key] = worst_case(model, steer)
-            found.append(_Failover(to_text(steer.owner), steer.pool, known[key]))
+            found.append(_Failover(to_text(steer.owner), steer.pool, known[key], steer.position))
     return sorted(found, key=lambda f: (-f.seconds, f.name))
 
 

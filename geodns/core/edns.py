@@ -127,6 +127,11 @@ def plain(subnet: Subnet) -> int:
     return longest
 
 
+def sticky_scope(subnet: Subnet) -> int:
+    """The shortest scope of an answer that the client's network (its /24 or /56) took part in."""
+    return 24 if subnet.family == 4 else max(56, plain(subnet))
+
+
 def source(client: str) -> Subnet:
     """The subnet of a packet's source address as the socket gives it (a link's scope id is dropped)."""
     address = ip_address(client.partition("%")[0])

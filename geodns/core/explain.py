@@ -14,7 +14,7 @@ from geodns.core import wire
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
 from geodns.core.compile.rdata import type_name
 from geodns.core.compile.sheets import Sheets
-from geodns.core.edns import Subnet
+from geodns.core.edns import Subnet, sticky_scope
 from geodns.core.health import Health
 from geodns.core.names import to_text
 from geodns.core.place import Located
@@ -75,7 +75,7 @@ def explain(
     ordered = plan.order(located.place)
     number, scope = sheets.classify(sheet.plan, located, client.subnet)
     if sheet.sticky:
-        scope = max(scope, 24 if client.subnet.family == 4 else 56)
+        scope = max(scope, sticky_scope(client.subnet))
     odds = decide(world.pools[spec.pool], ordered.order, world, FAMILY[spec.rtype])
     running = sheet.sets.get(number) or sheets.fill(made.sheet, number)
     reply = replay.rehearse(_packet(name, rtype, client), client.text.partition("/")[0], now)

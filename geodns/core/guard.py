@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geodns.core.steer.odds import available
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 from geodns.model import AnyRegion, Nearest, Policy, Pool, Rule, Split
@@ -31,22 +32,29 @@ class Refused(GeodnsError):  # noqa: N818 - a refusal is an answer, and may be r
 def guard_pause(world: World, region: str) -> Refused | None:
     """Why `region` should not be paused: steered names that would have clients without any region.
 
-    None where the pause does no such harm, or is in force already.
+    A region without enough healthy endpoints is as good as none where this one is serving. None where the
+    pause does no such harm, or is in force already.
     """
     if world.paused(region):
         return None
     paused = frozenset(r for r in world.regions if world.paused(r)) | {region}
+    return _refused(world, region, paused, healthy=False) or _refused(world, region, paused, healthy=True)
+
+
+def _refused(world: World, region: str, paused: frozenset[str], *, healthy: bool) -> Refused | None:
+    """The refusal of a pause after which rules lead to paused regions only, or to none that is `healthy`."""
     names: list[str] = []
     because: list[str] = []
     for (pool_id, policy_id), examples in world.steered.items():
         pool, policy = world.pools.get(pool_id), world.policies.get(policy_id)
         if pool is None or policy is None:
             continue
-        rule = _starved(pool, policy, region, paused)
+        failed = frozenset(r.region for r in pool.regions if healthy and not available(r, world))
+        rule = None if region in failed else _starved(pool, policy, region, paused | failed)
         if rule is not None:
             names.extend(examples)
             because.append(f"rule {rule + 1} of policy {policy_id} over pool {pool_id}")
-    return _refusal(region, sorted(set(names)), because) if because else None
+    return _refusal(region, sorted(set(names)), because, healthy=healthy) if because else None
 
 
 def _starved(pool: Pool, policy: Policy, region: str, paused: frozenset[str]) -> int | None:
@@ -86,14 +94,15 @@ def _is_all(step: object) -> bool:
     return isinstance(step, AnyRegion) or (isinstance(step, Nearest) and step.limit is None)
 
 
-def _refusal(region: str, names: list[str], because: list[str]) -> Refused:
+def _refusal(region: str, names: list[str], because: list[str], *, healthy: bool) -> Refused:
     shown = names[:MAX_NAMES]
     listed = ", ".join(shown[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     whom = listed or "names"
     more = f" (and {len(because) - 1} more)" if len(because) > 1 else ""
     return Refused(
-        "leaves-no-region",
-        f"pausing {region} would leave clients of {whom} without a region: {because[0]}{more} "
-        "would lead only to paused regions; resume another one first, or force it",
+        "leaves-no-healthy-region" if healthy else "leaves-no-region",
+        f"pausing {region} would leave clients of {whom} without a {'healthy ' if healthy else ''}region: "
+        f"{because[0]}{more} would lead only to {'paused or failed' if healthy else 'paused'} regions; "
+        f"{'mend' if healthy else 'resume'} another one first, or force it",
         tuple(shown),
     )

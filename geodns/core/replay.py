@@ -52,7 +52,7 @@ class _State:
         self.by_type = index.by_type
         self.made = index.made
         self.ready: dict[int, Ready] = {}
-        self.shortcut = Shortcut()
+        self.shortcut = Shortcut(index.nodes)
 
     def make(self, answer: int) -> Made:
         """Unpack an answer at its first use."""
@@ -333,7 +333,7 @@ class Replay:
             subnet = edns.source(client)
         number, scope = self.classify(sheet.plan, subnet)
         if sheet.sticky:
-            scope = max(scope, 24 if subnet.family == 4 else 56)
+            scope = max(scope, edns.sticky_scope(subnet))
         opt = b""
         if tail is not None and tail.edns.subnet_option is not None:
             option = edns.reply_subnet(tail.edns.subnet_option, scope + subnet.shift if scope else 0)

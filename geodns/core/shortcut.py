@@ -6,6 +6,7 @@ it. Folding may make two types one (65 and 97 are a letter's two cases), so an e
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from geodns.core.table import FLAG_DNAME, FLAG_NO_SUBNET
@@ -33,15 +34,20 @@ class Hot:
 class Shortcut(dict[bytes, Hot]):
     """At most MAX_QUESTIONS questions and MAX_ANSWERS; when it is full, others take the long way."""
 
-    answers = 0
+    def __init__(self, nodes: Container[bytes]) -> None:
+        super().__init__()
+        self.nodes = nodes
+        self.answers = 0
 
     def keep(self, packet: bytes, end: int, edns: bool, found: tuple[Made, Ready | None, int, int]) -> None:
         """Keep what the long way found: the answer and, if it was steered, the set, the class and plan's key.
 
-        Only for packets of one question and at most an OPT record, whose reply fits any transport and does
-        not depend on the moment.
+        Only for names that exist, since those that do not are without number, and for packets of one
+        question and at most an OPT record, whose reply fits any transport and does not depend on the moment.
         """
         made, ready, number, key = found
+        if made.flags & 15 or packet[12 : end - 4].lower() not in self.nodes:
+            return
         if packet[4:12] != (WITH_OPT if edns else PLAIN) or made.flags & (FLAG_NO_SUBNET | FLAG_DNAME):
             return
         source = made if ready is None else ready
