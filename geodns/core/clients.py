@@ -73,10 +73,7 @@ class Known:
         """What is known of the client in a plan."""
         if self.key == key:
             return Seen(self.number, self.slot, self.opt)
-        known = self.others.get(key) if self.others is not None else None
-        if known is not None:
-            self.learn(key, known)
-        return known
+        return self.others.get(key) if self.others is not None else None
 
 
 @dataclass(slots=True)

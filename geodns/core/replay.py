@@ -164,15 +164,16 @@ class Replay:
             return b"".join((packet[:2], hot.head, packet[12:end], hot.body, opt))
         if known is None:
             known = self.sources.young.get(client)
-        if known is None or known.key != hot.key:
+        if known is None:
             return None
-        found = hot.by_class.get(known.number)
-        if found is None:
+        seen = known if known.key == hot.key else known.seen(hot.key)
+        found = hot.by_class.get(seen.number) if seen is not None else None
+        if found is None or seen is None:
             return None
         head, ready = found
         self.tally[hot.slot] += 1
-        body = ready.bodies[take(ready, self.tally, known.slot, chance)]
-        return b"".join((packet[:2], head, packet[12:end], body, opt or known.opt))
+        body = ready.bodies[take(ready, self.tally, seen.slot, chance)]
+        return b"".join((packet[:2], head, packet[12:end], body, opt or seen.opt))
 
     def _read(self, state: _State, packet: bytes) -> tuple[int, int, Tail | None] | bytes | None:
         """Which answer a packet asks for, where its question ends, its OPT record; or the reply at once.

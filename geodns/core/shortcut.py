@@ -21,7 +21,10 @@ WITH_OPT = b"\0\1\0\0\0\0\0\1"
 
 @dataclass(slots=True)
 class Hot:
-    """A question's answer: everybody's (`head`, `body`), or that of each class of the plan with `key`."""
+    """A question's answer: everybody's (`head`, `body`), or that of each class of the plan with `key`.
+
+    Questions that get the same answer share one: a thousand names on one pool stay in a processor's cache.
+    """
 
     qtype: bytes
     slot: int
@@ -38,6 +41,7 @@ class Shortcut(dict[bytes, Hot]):
         super().__init__()
         self.nodes = nodes
         self.answers = 0
+        self.alike: dict[tuple[int, int, bool, bytes], Hot] = {}
 
     def keep(self, packet: bytes, end: int, edns: bool, found: tuple[Made, Ready | None, int, int]) -> None:
         """Keep what the long way found: the answer and, if it was steered, the set, the class and plan's key.
@@ -59,7 +63,9 @@ class Shortcut(dict[bytes, Hot]):
         if hot is None or hot.qtype != packet[end - 4 : end - 2]:
             if len(self) >= MAX_QUESTIONS:
                 return
-            hot = self[name] = Hot(packet[end - 4 : end - 2], made.slot, key)
+            alike = (id(made), packet[2] & 1, edns, packet[end - 4 : end - 2])
+            hot = self.alike.setdefault(alike, Hot(packet[end - 4 : end - 2], made.slot, key))
+            self[name] = hot
         head = source.heads[packet[2] & 1 | (2 if edns else 0)]
         if ready is None:
             hot.head, hot.body = head, made.body
