@@ -39,8 +39,9 @@ format: $(STAMP)  ## let ruff format the code
 	$(BIN)/ruff format geodns tests bench
 	$(BIN)/ruff check --fix -q geodns tests bench
 
-bench: databases  ## measure CPU per query beside gdnsd, Knot and PowerDNS; report in bench/out
+bench: databases  ## measure CPU per query beside gdnsd, Knot and PowerDNS, then many names; reports in bench/out
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench scale
 
 lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 	$(BIN)/python -m pip install -q uv
