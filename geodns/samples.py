@@ -62,6 +62,7 @@ def samples(server: Server, totals: Totals) -> Samples:
     queries, answers, opened = totals.now(server)
     world, replay, monitor = server.world, server.replay, server.monitor
     slowest = server.reading.slowest
+    databases = server.geography.describe(time.time())
     return Samples(
         build={(version("geodns"), LANE, platform.python_version()): 1},
         ready={(): server.readiness.ready},
@@ -87,8 +88,8 @@ def samples(server: Server, totals: Totals) -> Samples:
         **_health(world),
         paused={(region,): world.paused(region) is not None for region in world.regions},
         worst_case={(slowest.name,): slowest.seconds} if slowest else {},
-        database_age={(d.kind.value,): d.age_days * 86400 for d in server.geography.describe(time.time())},
-        database_synthetic={(d.kind.value,): d.synthetic for d in server.geography.describe(time.time())},
+        database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
+        database_synthetic={(d.kind.value,): d.synthetic for d in databases},
         reloads={(result,): count for result, count in server.reloads.items()},
         loaded={(): server.loaded_at},
         names={(zone.apex,): zone.names for zone in server.reading.zones},

@@ -135,8 +135,7 @@ class Replay:
                 body = draw_several(ready, chance)
             else:
                 body = ready.bodies[start]
-                sheet = state.sheets[made.sheet]
-                key = sheet.plan << 1 | sheet.sticky
+                key = _view(state.sheets[made.sheet])
                 state.shortcut.keep(packet, end, tail is not None, (made, ready, seen.number, key))
         reply = b"".join((packet[:2], heads[which], packet[12:end], body, opt))
         if len(reply) > FLOOR:
@@ -297,7 +296,7 @@ class Replay:
     ) -> tuple[Ready, Seen, bytes]:
         """The class of the client, the answer set of that class, and the OPT record to answer with."""
         sheet = state.sheets[made.sheet]
-        key = sheet.plan << 1 | sheet.sticky
+        key = _view(sheet)
         if tail is not None and tail.client is not None and not made.flags & FLAG_NO_SUBNET:
             known, subnet_of = tail.client, tail
         else:
@@ -348,6 +347,11 @@ class Replay:
         ready = prepare(set_, made.body, made.an, made.flags, state.sheets[made.sheet].empty)
         state.ready[answer << 20 | number] = ready
         return ready
+
+
+def _view(sheet: Sheet) -> int:
+    """What a client's class is remembered under: the plan, sticky sheets apart, since their scopes differ."""
+    return sheet.plan << 1 | sheet.sticky
 
 
 def _unserved(query: wire.Query) -> str:

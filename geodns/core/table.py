@@ -21,8 +21,8 @@ written out. Replay puts the synthesized CNAME behind it and goes on with the na
 Sheets. A sheet is the answer sets of one steered RRset, one for each class: rebuilt when verdicts change,
 while `Names` stays. `Sheet.empty` is the authority section (an SOA) of its NODATA.
 
-A lane keeps whatever index it likes beside this (the Python lane a dict of names); `LAYOUT` names the
-version of all that, and lanes refuse a table of another.
+A lane keeps whatever index it likes beside this (the Python lane `core.index`). `LAYOUT` is the version of all
+that is said here, for lanes that are built apart from this one.
 """
 
 from __future__ import annotations
@@ -102,10 +102,3 @@ class Sheet:
     empty: bytes
     empty_ttl: int
     sets: Mapping[int, AnswerSet]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    names: Names
-    sheets: tuple[Sheet, ...]
-    layout: int = LAYOUT
