@@ -21,8 +21,8 @@ written out. Replay puts the synthesized CNAME behind it and goes on with the na
 Sheets. A sheet is the answer sets of one steered RRset, one for each class: rebuilt when verdicts change,
 while `Names` stays. `Sheet.empty` is the authority section (an SOA) of its NODATA.
 
-A lane keeps whatever index it likes beside this (the Python lane `core.index`). `LAYOUT` is the version of all
-that is said here, for lanes that are built apart from this one.
+A lane keeps whatever index it likes beside this (the Python lane `core.index`). `LAYOUT` is the version of
+all that is said here, for lanes that are built apart from this one.
 """
 
 from __future__ import annotations
