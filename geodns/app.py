@@ -13,13 +13,12 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from random import getrandbits
 from typing import Any
 
 import structlog
 from watchfiles import awatch
 
-from geodns import loading
+from geodns import doors, loading
 from geodns.admin.auth import load_token
 from geodns.admin.control import Readiness
 from geodns.admin.server import AdminServer
@@ -38,7 +37,6 @@ from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
 from geodns.observe.log import setup
 from geodns.operations import Operations
-from geodns.serve.door import Door
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
@@ -83,12 +81,12 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.udp = [UdpListener(at.host, at.port, silence, limits.udp_payload) for at in settings.listen.dns]
+        self.udp = [UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns]
         self.tcp = [
             TcpListener(
                 at.host,
                 at.port,
-                silence,
+                doors.silence,
                 connections=limits.tcp_connections,
                 per_address=limits.tcp_per_address,
                 idle=limits.tcp_idle,
@@ -124,12 +122,12 @@ class Server:
             await self._end_overrides()
             if self._stop.is_set():
                 return
-            door = self._door()
+            datagrams, streams = doors.datagrams(self), doors.streams(self)
             for udp in self.udp:
-                udp.door = door
+                udp.door = datagrams
                 udp.start(loop)
             for tcp in self.tcp:
-                tcp.door = door
+                tcp.door = streams
                 await tcp.start()
             log.info("answering", why=self.readiness.why, dns=[str(at) for at in self.settings.listen.dns])
             if self.geography.synthetic:
@@ -201,15 +199,6 @@ class Server:
         self._tell_outages(frozenset(self.world.pools))
 
     # the query's way
-
-    def _door(self) -> Door:
-        """The one door of all transports: replay with chance and a clock that is a tick old at most."""
-        answer = self.replay.answer
-
-        def door(packet: bytes, client: str, limit: int) -> bytes | None:
-            return answer(packet, client, limit, getrandbits(32), self.now)
-
-        return door
 
     def _classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
         return self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
@@ -382,10 +371,6 @@ class Server:
         while True:
             await asyncio.sleep(SAVE)
             await asyncio.to_thread(self._remember, self.monitor.snapshot())
-
-
-def silence(packet: bytes, client: str, limit: int) -> None:
-    """The door before there is an answer to give."""
 
 
 def serve(settings: Settings) -> None:

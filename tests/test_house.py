@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("config", "geo", "monitor", "serve", "store", "admin", "observe", "formats", "sim", "demo")
 # app's wiring, and what it is made of
-APP = ("app", "loading", "offline", "operations", "samples", "showing")
+APP = ("app", "doors", "loading", "offline", "operations", "samples", "showing")
 FLOORS = {
     "": 0,
     "errors": 0,

@@ -10,16 +10,19 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from geodns.config.schema.types import (
     Flag,
     Form,
     Given,
+    Id,
     Interval,
     Many,
+    Network,
     Reads,
+    Text,
     Wait,
     one_of,
     text_of,
@@ -143,11 +146,94 @@ class WidestSettings(Form):
 
 
 class EcsSettings(Form):
+    """`resolvers` are the networks whose Client Subnet is believed."""
+
+    resolvers: Many[Network] = ["0.0.0.0/0", "::/0"]
     widest: WidestSettings = WidestSettings()
 
 
+class SecretForm(Form):
+    """A secret is not written into the settings: it is in a file, or in a variable of the environment."""
+
+    file: Given[FilePath] = None
+    env: Given[Text] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            wrong("open-secret", "a secret does not stand here", "write {file: PATH} or {env: NAME}")
+        if len(value) != 1:
+            wrong("wrong-type", "a secret is either {file: PATH} or {env: NAME}")
+        return value
+
+
+def _label(value: Any) -> str:
+    text = text_of(value, "text")
+    if len(text.encode()) > MAX_IDENTITY:
+        wrong("too-long", f"the text is longer than {MAX_IDENTITY} octets")
+    return text
+
+
+MAX_IDENTITY = 128
+Label = Annotated[str, Reads(_label, {"type": "string"})]
+
+
+class IdentitySettings(Form):
+    """What the server says of itself when asked: nothing, unless it is written here."""
+
+    version: Given[Label] = None
+    server: Given[Label] = None
+    nsid: Given[Label] = None
+
+
+class CookieSettings(Form):
+    policy: Annotated[str, one_of("off", "answer", "require")] = "answer"
+    secrets: Given[SecretForm] = None
+
+
+class RateSettings(Form):
+    """`responses` a second for each /24 and /56 over UDP, 0: without limit."""
+
+    responses: Annotated[int, whole(0, 1_000_000)] = 0
+    slip: Annotated[int, whole(0, 10)] = 1
+    exempt: Many[Network] = []
+    dry_run: Flag = False
+
+
+class KeyForm(Form):
+    """A TSIG key; the secret is base64."""
+
+    algorithm: Annotated[str, one_of("hmac-sha256", "hmac-sha384", "hmac-sha512")] = "hmac-sha256"
+    secret: SecretForm
+
+
+class PeerForm(Form):
+    """Who may transfer zones (all, or those named), and whether it is told of changes."""
+
+    address: Network
+    key: Given[Id] = None
+    notify: Given[DnsAddress] = None
+    zones: Many[Text] = []
+
+
+class TransferSettings(Form):
+    keys: dict[Id, KeyForm] = {}
+    peers: Many[PeerForm] = []
+
+
+class ExtendedErrorSettings(Form):
+    """`states`: tell in an answer (RFC 8914) that it fails open, or that all its regions are paused."""
+
+    states: Flag = False
+
+
 class LimitSettings(Form):
-    """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once."""
+    """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once.
+
+    `rate_blocks` are networks whose rate is watched, `transfers` zones under way at a time,
+    `logged_queries` lines a second.
+    """
 
     udp_payload: Annotated[int, whole(512, 4096)] = 1232
     tcp_connections: Annotated[int, whole(1, 1_000_000)] = 1000
@@ -157,11 +243,17 @@ class LimitSettings(Form):
     classes: Annotated[int, whole(1, 1 << 20)] = 65536
     zone_bytes: Size = 64 << 20
     probes: Annotated[int, whole(1, 100_000)] = 256
+    rate_blocks: Annotated[int, whole(1, 100_000_000)] = 65536
+    transfers: Annotated[int, whole(1, 10_000)] = 10
+    logged_queries: Annotated[int, whole(1, 1_000_000)] = 100
 
 
 class LogSettings(Form):
+    """`queries`: one query in so many is logged, 0: none."""
+
     level: Annotated[str, one_of("debug", "info", "warning", "error")] = "info"
     format: Annotated[str, one_of("auto", "console", "json", "logfmt")] = "auto"
+    queries: Annotated[int, whole(0, 1_000_000_000)] = 0
 
 
 class Settings(Form):
@@ -174,6 +266,11 @@ class Settings(Form):
     state: FilePath = Field(default=Path("geodns.sqlite"), validate_default=True)
     lines: Given[FilePath] = None
     ecs: EcsSettings = EcsSettings()
+    identity: IdentitySettings = IdentitySettings()
+    cookies: CookieSettings = CookieSettings()
+    rate: RateSettings = RateSettings()
+    transfer: TransferSettings = TransferSettings()
+    extended_errors: ExtendedErrorSettings = ExtendedErrorSettings()
     startup_wait: Wait = 10.0
     failover_budget: Wait = 30.0
     limits: LimitSettings = LimitSettings()

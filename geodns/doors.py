@@ -1,0 +1,34 @@
+"""What the transports hand their packets to: replay, with chance, and with a clock that is a tick old at most."""
+
+from __future__ import annotations
+
+from random import getrandbits
+from typing import TYPE_CHECKING
+
+from geodns.serve.door import Door
+
+if TYPE_CHECKING:
+    from geodns.app import Server
+
+
+def datagrams(server: Server) -> Door:
+    """The door for UDP."""
+    return _plain(server)
+
+
+def streams(server: Server) -> Door:
+    """The door for TCP."""
+    return _plain(server)
+
+
+def silence(packet: bytes, client: str, limit: int) -> None:
+    """The door before there is an answer to give."""
+
+
+def _plain(server: Server) -> Door:
+    answer = server.replay.answer
+
+    def door(packet: bytes, client: str, limit: int) -> bytes | None:
+        return answer(packet, client, limit, getrandbits(32), server.now)
+
+    return door
