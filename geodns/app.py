@@ -81,7 +81,9 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.udp = [UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns]
+        self.udp = [
+            UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns
+        ]
         self.tcp = [
             TcpListener(
                 at.host,

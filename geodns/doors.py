@@ -1,4 +1,4 @@
-"""What the transports hand their packets to: replay, with chance, and with a clock that is a tick old at most."""
+"""What the transports hand their packets to: replay with chance, and a clock that is a tick old at most."""
 
 from __future__ import annotations
 

@@ -17,7 +17,19 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("config", "geo", "monitor", "serve", "store", "admin", "observe", "formats", "sim", "demo")
+ROOMS = (
+    "config",
+    "geo",
+    "monitor",
+    "serve",
+    "store",
+    "admin",
+    "observe",
+    "formats",
+    "transfer",
+    "sim",
+    "demo",
+)
 # app's wiring, and what it is made of
 APP = ("app", "doors", "loading", "offline", "operations", "samples", "showing")
 FLOORS = {
