@@ -1,0 +1,58 @@
+"""Secrets: what `{file: …}` and `{env: …}` in geodns.yaml stand for, read when the server needs them."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from geodns.config.schema.settings import SecretForm
+from geodns.errors import ConfigError, Position, Problem, Severity
+
+MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
+
+
+def read_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
+    """The secret, without white space around it. Raises ConfigError with one problem where there is none."""
+    if form.env is not None:
+        secret = _of_variable(form.env, environ)
+        source = form.env
+    else:
+        assert form.file is not None, "the schema wants one of both"
+        secret = _of_file(form.file)
+        source = str(form.file)
+    if len(secret) > MAX_SECRET:
+        _refuse(source, f"holds more than the {MAX_SECRET} octets that a secret may have")
+    if not secret.strip():
+        _refuse(source, "holds no secret: it is empty")
+    return secret.strip()
+
+
+def exposed(form: SecretForm) -> Problem | None:
+    """The warning that every user of the machine can read the secret's file, or None."""
+    try:
+        if form.file is None or not form.file.stat().st_mode & stat.S_IROTH:
+            return None
+    except OSError:  # `read_secret` tells what is wrong with it
+        return None
+    message, hint = "every user of this machine can read this secret", f"chmod o-rwx {form.file}"
+    return Problem("open-secret", message, Position(str(form.file)), hint, Severity.WARNING)
+
+
+def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:
+    if name not in environ:
+        _refuse(name, "the variable is not set, but geodns.yaml takes a secret from it")
+    return environ[name].encode("utf-8", "surrogateescape")
+
+
+def _of_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SECRET + 1)
+    except (OSError, ValueError) as error:
+        _refuse(str(path), f"the secret cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _refuse(source: str, message: str) -> NoReturn:
+    raise ConfigError((Problem("bad-secret", message, Position(source)),))

@@ -1,0 +1,45 @@
+"""Secrets come from a file or the environment, never from geodns.yaml; what is wrong is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geodns.config.schema.settings import SecretForm
+from geodns.config.secrets import MAX_SECRET, exposed, read_secret
+from geodns.errors import ConfigError
+
+
+def in_file(path: Path, content: bytes = b"secret\n", mode: int = 0o600) -> SecretForm:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return SecretForm.model_validate({"file": path})
+
+
+def test_a_secret_is_what_the_file_or_the_variable_holds_without_white_space(tmp_path: Path) -> None:
+    assert read_secret(in_file(tmp_path / "key", b" one\ntwo \n"), {}) == b"one\ntwo"
+    assert read_secret(SecretForm.model_validate({"env": "KEY"}), {"KEY": "secret\n"}) == b"secret"
+
+
+def test_what_is_no_secret_is_told_in_one_line_with_its_source(tmp_path: Path) -> None:
+    wrong = [
+        (in_file(tmp_path / "empty", b" \n"), "empty: holds no secret"),
+        (in_file(tmp_path / "long", bytes(MAX_SECRET + 1)), "long: holds more than the 4096 octets"),
+        (SecretForm.model_validate({"file": tmp_path / "none"}), "none: .* No such file"),
+        (SecretForm.model_validate({"file": tmp_path}), "Is a directory"),
+        (SecretForm.model_validate({"file": tmp_path / "a\0b"}), "cannot be read: embedded null"),
+        (SecretForm.model_validate({"env": "KEY"}), "^KEY: the variable is not set"),
+    ]
+    for form, told in wrong:
+        with pytest.raises(ConfigError, match=told) as raised:
+            read_secret(form, {"OTHER": "x"})
+        assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_everybody_can_read_is_warned_of(tmp_path: Path) -> None:
+    assert exposed(in_file(tmp_path / "mine", mode=0o640)) is None
+    assert exposed(SecretForm.model_validate({"env": "KEY"})) is None
+    assert exposed(SecretForm.model_validate({"file": tmp_path / "none"})) is None
+    told = str(exposed(in_file(tmp_path / "open", mode=0o644)))
+    assert told.endswith(f"every user of this machine can read this secret (chmod o-rwx {tmp_path}/open)")
