@@ -26,6 +26,7 @@ from geodns.core.health import Health, Probe, Verdict, probe_of
 from geodns.core.index import Index
 from geodns.core.place import Located, Place
 from geodns.core.replay import STREAM, Hooks, Replay
+from geodns.core.terms import Terms
 from geodns.core.world import PAUSE, Lifted, Loaded, Observed, Overridden, Override, World, apply, families
 from geodns.geo.lines import by_asn
 from geodns.geo.locate import where_of
@@ -107,8 +108,15 @@ class Lab:
     """An answering core. Every probe is up unless `state` says otherwise; `now` is 1000."""
 
     def __init__(
-        self, model: Model, places: Places | None = None, *, locate: Any = None, widest: Widest | None = None
+        self,
+        model: Model,
+        places: Places | None = None,
+        *,
+        locate: Any = None,
+        widest: Widest | None = None,
+        terms: Terms | None = None,
     ) -> None:
+        self.terms = terms
         self.places = places or {}
         self.locate = locate
         self.widest = widest or Widest()
@@ -134,7 +142,7 @@ class Lab:
         self.sheets = Sheets(self.built.sheets, self.world, self.tally, widest=self.widest, limit=4096)
         hooks = Hooks(self.tally, self.classify, self.sheets.fill)
         index = Index.of(self.built.names)
-        self.replay = Replay(index, self.sheets.sheets, hooks, payload=PAYLOAD, places=1000)
+        self.replay = Replay(index, self.sheets.sheets, hooks, payload=PAYLOAD, places=1000, terms=self.terms)
 
     def classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
         return self.sheets.classify(plan, self.geography(subnet.ip()), subnet)
@@ -258,15 +266,16 @@ def query(
     rclass: int = 1,
     flags: int = 0,
     ident: int = 0x1234,
+    options: bytes = b"",
 ) -> bytes:
-    """A query's packet. `name` is text or wire; `subnet` is a Client Subnet (`10.1.0.0/16`, which, like `do`
-    and `version`, brings an OPT record along); `flags` are the header's.
+    """A query's packet. `name` is text or wire; `subnet` is a Client Subnet (`10.1.0.0/16`, which, like `do`,
+    `version` and `options` (with code and length), brings an OPT record along); `flags` are the header's.
     """
     wire = names.from_text(name.rstrip(".") + ".") if isinstance(name, str) else name
     number = type_number(rtype) if isinstance(rtype, str) else rtype
     opt = b""
-    if subnet is not None or edns is not None or do or version:
-        option = subnet_option(subnet) if subnet else b""
+    if subnet is not None or edns is not None or do or version or options:
+        option = (subnet_option(subnet) if subnet else b"") + options
         head = b"\0\0\x29" + (edns if edns is not None else PAYLOAD).to_bytes(2) + bytes((0, version))
         opt = head + (0x8000 if do else 0).to_bytes(2) + len(option).to_bytes(2) + option
     counts = b"\0\1\0\0\0\0" + (1 if opt else 0).to_bytes(2)

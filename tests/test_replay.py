@@ -187,7 +187,7 @@ def test_what_was_asked_before_changes_no_octet(seed: int) -> None:
 # replies to what is no ordinary query
 
 
-@pytest.mark.parametrize("opcode", range(1, 16))
+@pytest.mark.parametrize("opcode", sorted({*range(1, 16)} - {wire.NOTIFY, wire.UPDATE}))
 def test_other_opcodes_get_notimp_and_only_a_header(lab: Lab, opcode: int) -> None:
     asked = query("www.z.test", flags=opcode << 11 | 0x0100)
     reply = lab.reply(asked)
@@ -223,8 +223,8 @@ def test_a_malformed_client_subnet_is_a_format_error_with_edns(lab: Lab) -> None
 
 def test_an_opt_record_among_others_and_trailing_octets_are_read(lab: Lab) -> None:
     plain, asked = query("static.z.test"), query("static.z.test", edns=1232)
-    tsig = b"\0\0\xfa\0\xff\0\0\0\0\0\0"
-    among = lab.reply(asked[:10] + b"\0\2" + asked[12:-11] + tsig + asked[-11:])
+    other = b"\0\0\x10\0\1\0\0\0\0\0\0"
+    among = lab.reply(asked[:10] + b"\0\2" + asked[12:-11] + other + asked[-11:])
     assert among == lab.reply(asked)
     assert lab.reply(plain + b"\0trailing") == lab.reply(plain)
     assert lab.reply(asked + b"\0trailing") == lab.reply(asked)
@@ -254,7 +254,7 @@ def test_what_is_refused_is_counted_by_cause(tmp_path: Path) -> None:
     asked = query("www.z.test")
     for packet in (
         b"",
-        query("www.z.test", flags=0x2000),
+        query("www.z.test", flags=0x0800),
         asked[:-1],
         query("www.z.test", version=1),
         query("www.z.test", rclass=3),
@@ -262,8 +262,8 @@ def test_what_is_refused_is_counted_by_cause(tmp_path: Path) -> None:
         query("other.test"),
     ):
         lab.reply(packet)
-    causes = ("silence", "opcode", "malformed", "version", "class", "transfer", "zone")
-    assert lab.replay.refused == dict.fromkeys(causes, 1)
+    causes = ("silence", "opcode", "question", "version", "class", "transfer", "zone")
+    assert lab.replay.reception.aside == dict.fromkeys(causes, 1)
 
 
 # memories

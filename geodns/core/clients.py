@@ -78,19 +78,34 @@ class Known:
 
 @dataclass(slots=True)
 class Tail:
-    """An OPT record as read. `bare` answers it without Client Subnet.
+    """An OPT record as read, and what answers it: `bare` without Client Subnet, `opt` where none was sent.
 
-    `client`: whom it says to answer for, None where it says nothing; then `opt` answers it.
+    `client`: whom it says to answer for, None where it says nothing. `options` go into every answer to it.
+    Where it means another thing for another source (a cookie does), it is the `owner`'s, and until `until`
+    (Unix seconds). `cookie`: the state of the one it brought along, "" for none.
     """
 
     client: Known | None
     opt: bytes
     bare: bytes
     edns: Edns
+    options: bytes = b""
+    owner: str = ""
+    until: int = 0
+    cookie: str = ""
+
+    def fits(self, client: str, now: int) -> bool:
+        """Whether it means the same from this source at this time."""
+        return not self.owner or (self.owner == client and now < self.until)
 
     def flat(self, payload: int) -> bytes:
         """The OPT record of an answer that is everybody's: Client Subnet with scope 0 where it was asked."""
-        option = self.edns.subnet_option
-        if option is None:
+        if self.edns.subnet_option is None:
             return self.bare
-        return edns.reply_opt(payload, self.edns.do, 0, edns.reply_subnet(option, 0))
+        return self.told(payload, 0)
+
+    def told(self, payload: int, scope: int) -> bytes:
+        """The OPT record of an answer that holds for a scope; there was a Client Subnet."""
+        assert self.edns.subnet_option is not None
+        options = edns.reply_subnet(self.edns.subnet_option, scope) + self.options
+        return edns.reply_opt(payload, self.edns.do, 0, options)

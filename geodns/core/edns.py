@@ -1,11 +1,18 @@
-"""EDNS(0) (RFC 6891) and Client Subnet (RFC 7871): an OPT record in, what to answer with out."""
+"""EDNS(0) (RFC 6891) and Client Subnet (RFC 7871): an OPT record in, what to answer with out.
+
+The other options are read here too, and made: NSID (RFC 5001), cookies (RFC 7873; `core.cookies` knows what
+is in them), keepalive (RFC 7828), extended errors (RFC 8914).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-CLIENT_SUBNET = 8
+from geodns.core.wire import Malformed
+
+NSID, CLIENT_SUBNET, COOKIE, KEEPALIVE, EXTENDED_ERROR = 3, 8, 10, 11, 15
+NOT_READY, NOT_AUTHORITATIVE, OTHER = 14, 20, 0  # extended errors
 DO = 0x8000
 FLOOR = 512
 
@@ -39,39 +46,45 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """A readable OPT record. `subnet_option`: the option's value as sent, None where there is none.
+    """A readable OPT record. `subnet_option`, `cookie`: the option's value as sent, None where there is none.
 
-    `subnet` is None too where the option said /0: the resolver wants no client's place told.
+    `subnet` is None too where the option said /0: the resolver wants no client's place told. `nsid` and
+    `keepalive`: whether those were asked for.
     """
 
     payload: int
     version: int
     do: bool
-    subnet: Subnet | None
-    subnet_option: bytes | None
-
-
-def parse(opt: bytes) -> Edns | None:
-    """Read an OPT record (owner, type and all); None where it, or its Client Subnet, is malformed."""
-    payload = int.from_bytes(opt[3:5])
-    version, flags = opt[6], int.from_bytes(opt[7:9])
     subnet: Subnet | None = None
-    option: bytes | None = None
+    subnet_option: bytes | None = None
+    cookie: bytes | None = None
+    nsid: bool = False
+    keepalive: bool = False
+
+
+def parse(opt: bytes) -> Edns | Malformed:
+    """Read an OPT record (owner, type and all). Of another version than 0 only the version matters."""
+    payload = max(FLOOR, int.from_bytes(opt[3:5]))
+    version, do = opt[6], bool(int.from_bytes(opt[7:9]) & DO)
+    if version:
+        return Edns(payload, version, do)
+    first: dict[int, bytes] = {}
     at, end = 11, len(opt)
     while at < end:
-        if at + 4 > end:
-            return None
         code, size = int.from_bytes(opt[at : at + 2]), int.from_bytes(opt[at + 2 : at + 4])
-        value = opt[at + 4 : at + 4 + size]
-        if len(value) != size:
-            return None
-        if code == CLIENT_SUBNET and option is None and version == 0:
-            parsed = parse_subnet(value)
-            if parsed is None:
-                return None
-            option, subnet = value, parsed if parsed.prefix or parsed.shift else None
-        at += 4 + size
-    return Edns(max(FLOOR, payload), version, bool(flags & DO), subnet, option)
+        start, at = at + 4, at + 4 + size
+        if at > end:
+            return Malformed("option")
+        first.setdefault(code, opt[start:at])
+    option = first.get(CLIENT_SUBNET)
+    subnet = None
+    if option is not None:
+        subnet = parse_subnet(option)
+        if subnet is None:
+            return Malformed("client subnet")
+        if not (subnet.prefix or subnet.shift):
+            subnet = None
+    return Edns(payload, 0, do, subnet, option, first.get(COOKIE), NSID in first, KEEPALIVE in first)
 
 
 def parse_subnet(value: bytes) -> Subnet | None:
@@ -146,6 +159,17 @@ def reply_opt(payload: int, do: bool, rcode: int, options: bytes) -> bytes:
     return head + len(options).to_bytes(2) + options
 
 
-def reply_subnet(option: bytes, scope: int) -> bytes:
+def option(code: int, value: bytes) -> bytes:
+    """One option of an OPT record."""
+    return code.to_bytes(2) + len(value).to_bytes(2) + value
+
+
+def reply_subnet(asked: bytes, scope: int) -> bytes:
     """The Client Subnet option of a reply: family, source and address echoed, with the scope."""
-    return b"\0\x08" + len(option).to_bytes(2) + option[:3] + bytes([scope]) + option[4:]
+    return option(CLIENT_SUBNET, asked[:3] + bytes([scope]) + asked[4:])
+
+
+def extended(opt: bytes, code: int, text: bytes = b"") -> bytes:
+    """An OPT record with an extended error (RFC 8914) behind its options."""
+    options = opt[11:] + option(EXTENDED_ERROR, code.to_bytes(2) + text)
+    return opt[:9] + len(options).to_bytes(2) + options

@@ -11,7 +11,6 @@ and what it learned of clients (`Memory`): a raw OPT record as read, a source ad
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,9 +20,11 @@ from geodns.core.dname import Path
 from geodns.core.edns import Subnet
 from geodns.core.fit import FLOOR, STREAM, Fitter, room, truncated
 from geodns.core.index import Index, encloser, find
+from geodns.core.reception import Arrival, Read, Reception
 from geodns.core.shortcut import PLAIN, WITH_OPT, Hot, Shortcut
 from geodns.core.steer.picks import slot_of
-from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, AnswerSet, Sheet
+from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, STATES, AnswerSet, Sheet
+from geodns.core.terms import Terms
 from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take
 
 _TRANSFERS = (wire.AXFR.to_bytes(2), wire.IXFR.to_bytes(2))
@@ -64,12 +65,20 @@ class Replay:
     """The Python lane. `publish` swaps in a table; `answer` is the one door for all transports."""
 
     def __init__(
-        self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, *, payload: int, places: int
+        self,
+        index: Index,
+        sheets: tuple[Sheet, ...],
+        hooks: Hooks,
+        *,
+        payload: int,
+        places: int,
+        terms: Terms | None = None,
     ) -> None:
         self.payload = payload
-        self.refused: Counter[str] = Counter()
+        self.terms = terms or Terms()
         self.fitter = Fitter()
-        self.tails: Memory[Tail] = Memory(places)
+        self.reception = Reception(payload, places, self.terms)
+        self.tails = self.reception.tails
         self.sources: Memory[Known] = Memory(places)
         self.reload(index, sheets, hooks)
 
@@ -95,10 +104,11 @@ class Replay:
 
     def rehearse(self, packet: bytes, client: str, now: int) -> bytes:
         """The reply that a packet would get over TCP with the lowest chance, counted nowhere."""
-        counted = self.tally[:]
+        counted, aside = self.tally[:], self.reception.aside.copy()
         try:
             return self.answer(packet, client, STREAM, 0, now) or b""
         finally:
+            self.reception.aside = aside
             fresh = len(self.tally) - len(counted)  # of answer sets that nobody had asked for before
             self.tally[:] = counted + array("Q", bytes(8 * fresh))
 
@@ -112,10 +122,12 @@ class Replay:
         end = packet.find(b"\0", wire.HEADER) + 5
         hot = state.shortcut.get(packet[2:end].lower())
         if hot is not None and packet[end - 4 : end - 2] == hot.qtype:
-            reply = self._again(hot, packet, end, client, chance)
+            reply = self._again(hot, packet, end, client, chance, now)
             if reply is not None:
                 return reply
-        read = self._read(state, packet)
+        read: Read | bytes | None = self._read(state, packet, client, now)
+        if read is None:
+            read = self.reception.read(state.index, Arrival(packet, client, limit, chance, now))
         if not isinstance(read, tuple):
             return read
         answer, end, tail = read
@@ -145,11 +157,11 @@ class Replay:
                 return self.fitter.reply(packet, end, which, opt, most, ((heads, body), *lean))
         return reply
 
-    def _again(self, hot: Hot, packet: bytes, end: int, client: str, chance: int) -> bytes | None:
+    def _again(self, hot: Hot, packet: bytes, end: int, client: str, chance: int, now: int) -> bytes | None:
         """The reply to a common question from a known client; None where the long way has to be gone."""
         if packet[11]:
             tail = self.tails.young.get(packet[end:])
-            if tail is None:
+            if tail is None or (tail.owner and not tail.fits(client, now)):
                 return None
             opt, known = tail.opt, tail.client
         elif len(packet) != end:
@@ -174,90 +186,40 @@ class Replay:
         body = ready.bodies[take(ready, self.tally, seen.slot, chance)]
         return b"".join((packet[:2], head, packet[12:end], body, opt or seen.opt))
 
-    def _read(self, state: _State, packet: bytes) -> tuple[int, int, Tail | None] | bytes | None:
-        """Which answer a packet asks for, where its question ends, its OPT record; or the reply at once.
+    def _read(self, state: _State, packet: bytes, client: str, now: int) -> Read | None:
+        """Which answer a packet asks for; None for a packet that is to be read at length.
 
-        The short cut knows packets of one question of class IN with nothing behind it but an OPT record
-        seen before. It looks for the name's end as the first zero octet: where that falls into a label,
-        what stands before it is no name, and no key of `nodes`.
+        Packets of one question of class IN are known here, with nothing behind it but an OPT record seen
+        before. The first zero octet is taken for the name's end: where that falls into a label, what stands
+        before it is no name, and no key of `nodes`.
         """
         if len(packet) < wire.HEADER or packet[2] & 0xF8:
-            return self._odd(packet)
+            return None
         end = packet.find(b"\0", wire.HEADER) + 5
         counts = packet[4:12]
         tail: Tail | None = None
         if counts == WITH_OPT:
             tail = self.tails.young.get(packet[end:])
-            if tail is None:
-                return self._at_length(state, packet)
+            if tail is None or (tail.owner and not tail.fits(client, now)):
+                return None
         elif counts != PLAIN or len(packet) != end:
-            return self._at_length(state, packet)
+            return None
         if packet[end - 2 : end] != b"\0\1":
-            return self._at_length(state, packet)
+            return None
         name = packet[12 : end - 4].lower()
         node = state.nodes.get(name)
         if node is None:
             node = encloser(state.index, name)
             if node is None:
-                return self._at_length(state, packet)
+                return None
         if node < 0:
             return ~node, end, tail
         answer = state.by_type.get(node << 16 | packet[end - 4] << 8 | packet[end - 3])
         if answer is None:
             if packet[end - 4 : end - 2] in _TRANSFERS:
-                return self._at_length(state, packet)
+                return None
             answer = state.names.otherwise[node]
         return answer, end, tail
-
-    def _odd(self, packet: bytes) -> bytes | None:
-        """Short packets and replies get silence, other opcodes NOTIMP with a header only."""
-        if len(packet) < wire.HEADER or packet[2] & 0x80:
-            self.refused["silence"] += 1
-            return None
-        self.refused["opcode"] += 1
-        return _header_only(packet, wire.NOTIMP)
-
-    def _at_length(self, state: _State, packet: bytes) -> tuple[int, int, Tail | None] | bytes:
-        """The same for whatever the short cut does not know: read the packet whole."""
-        query = wire.parse(packet)
-        if isinstance(query, wire.Malformed):
-            self.refused["malformed"] += 1
-            return _header_only(packet, wire.FORMERR)
-        end = query.end
-        tail: Tail | None = None
-        opt = b""
-        if query.opt is not None:
-            start, stop = query.opt
-            tail = self._tail(packet[start:stop], canonical=start == end and stop == len(packet))
-            if tail is None:
-                self.refused["malformed"] += 1
-                return _refuse(packet, end, wire.FORMERR, edns.reply_opt(self.payload, False, 0, b""))
-            if tail.edns.version != 0:
-                self.refused["version"] += 1
-                return _refuse(packet, end, 0, edns.reply_opt(self.payload, tail.edns.do, wire.BADVERS, b""))
-            opt = tail.flat(self.payload)
-        why = _unserved(query)
-        answer = None if why else find(state.index, query.name.lower(), query.qtype)
-        if answer is None:
-            self.refused[why or "zone"] += 1
-            return _refuse(packet, end, wire.REFUSED, opt)
-        return answer, end, tail
-
-    def _tail(self, raw: bytes, *, canonical: bool) -> Tail | None:
-        """What an OPT record asks for, remembered by its bytes; None where it is malformed."""
-        known = self.tails.recall(raw) if canonical else None
-        if known is not None:
-            return known
-        read = edns.parse(raw)
-        if read is None:
-            return None
-        bare = edns.reply_opt(self.payload, read.do, 0, b"")
-        tail = Tail(Known() if read.subnet is not None else None, b"", bare, read)
-        if tail.client is None:
-            tail.opt = tail.flat(self.payload)
-        if canonical and read.version == 0:
-            self.tails.keep(raw, tail)
-        return tail
 
     def _redirect(
         self,
@@ -311,6 +273,8 @@ class Replay:
             ready = self._ready(state, answer, made, seen.number)
         if ready.set.change_at and now + ready.set.ttl > ready.set.change_at:
             ready = lowered(ready, sheet.empty, sheet.empty_ttl, now)
+        if ready.set.state and opt and self.terms.states:
+            opt = edns.extended(opt, edns.OTHER, STATES[ready.set.state])
         return ready, seen, opt
 
     def _flat(self, made: Made, tail: Tail | None) -> bytes:
@@ -336,8 +300,7 @@ class Replay:
             scope = max(scope, edns.sticky_scope(subnet))
         opt = b""
         if tail is not None and tail.edns.subnet_option is not None:
-            option = edns.reply_subnet(tail.edns.subnet_option, scope + subnet.shift if scope else 0)
-            opt = edns.reply_opt(self.payload, tail.edns.do, 0, option)
+            opt = tail.told(self.payload, scope + subnet.shift if scope else 0)
         return Seen(number, slot_of(subnet.family, subnet.address), opt)
 
     def _ready(self, state: _State, answer: int, made: Made, number: int) -> Ready:
@@ -354,18 +317,6 @@ def _view(sheet: Sheet) -> int:
     return sheet.plan << 1 | sheet.sticky
 
 
-def _unserved(query: wire.Query) -> str:
-    """Why a readable query is refused whatever its name."""
-    if query.qclass not in (wire.IN, wire.ANY_CLASS):
-        return "class"
-    return "transfer" if query.qtype in (wire.AXFR, wire.IXFR) else ""
-
-
-def _refuse(packet: bytes, end: int, rcode: int, opt: bytes) -> bytes:
-    which = (packet[2] & 1) + (2 if opt else 0)
-    return b"".join((packet[:2], heads_of(rcode, 0, 0, 0)[which], packet[12:end], opt))
-
-
 def _lead(state: _State, answer: int, path: Path) -> tuple[int, Made]:
     """Follow an answer that is a DNAME; what it ends in is one itself where the way goes no farther here."""
     made = state.made[answer] or state.make(answer)
@@ -377,8 +328,3 @@ def _lead(state: _State, answer: int, path: Path) -> tuple[int, Made]:
         answer = found
         made = state.made[answer] or state.make(answer)
     return answer, made
-
-
-def _header_only(packet: bytes, rcode: int) -> bytes:
-    """Id, opcode and RD copied, nothing else: for what cannot be understood further."""
-    return packet[:2] + bytes([0x80 | packet[2] & 0x79, rcode]) + bytes(8)

@@ -14,7 +14,7 @@ from geodns.core.unpacked import Made, Ready
 
 MAX_QUESTIONS = 1 << 14
 MAX_ANSWERS = 1 << 18  # of steered questions, one for each class that asked
-MAX_REPLY = 512 - 40  # octets before the OPT record, so that any of ours fits behind them
+MAX_REPLY = 512 - 64  # octets before the OPT record; one with Client Subnet and a cookie has 63
 PLAIN = b"\0\1\0\0\0\0\0\0"  # the counts of a query without an OPT record, and with one
 WITH_OPT = b"\0\1\0\0\0\0\0\1"
 
@@ -56,7 +56,9 @@ class Shortcut(dict[bytes, Hot]):
             return
         source = made if ready is None else ready
         bodies = [made.body] if ready is None else ready.bodies
-        if end + max(map(len, bodies)) > MAX_REPLY or (ready is not None and ready.set.change_at):
+        if end + max(map(len, bodies)) > MAX_REPLY or (
+            ready is not None and (ready.set.change_at or ready.set.state)
+        ):
             return
         name = packet[2:end].lower()
         hot = self.get(name)

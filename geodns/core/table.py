@@ -31,13 +31,18 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LAYOUT = 2
+LAYOUT = 3
 
 FLAG_AA = 0x0400
 FLAG_DNAME = 0x4000  # in `a_flags` only: see above
 FLAG_NO_SUBNET = 0x8000  # in `a_flags` only: the zone leaves Client Subnet out of its answers
 
 FIXED, WEIGHTED, TURNS, STICKY = range(4)
+STATES = (
+    b"",
+    b"fail open: no endpoint of the pool is known to be up",
+    b"paused: all regions of the pool are",
+)
 SLOTS = 4096
 
 
@@ -73,6 +78,7 @@ class AnswerSet:
     an answer. `weights` are cumulative (WEIGHTED). `order`: the starts in turn (TURNS), or the member of
     each of 4096 slots (STICKY). Records carry `ttl`; when `change_at` (Unix seconds, 0: never) comes sooner
     the TTL, at `ttl_at` in each record, is lowered to it, but not under `ttl_min`. Empty: NODATA.
+    `state` is an index of STATES: what an extended error may say of the answer.
     """
 
     pick: int
@@ -87,6 +93,7 @@ class AnswerSet:
     ttl_at: int
     change_at: int
     slot: int
+    state: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,15 @@ MAX_RECORDS = 16  # beyond the question; a query has an OPT, perhaps a TSIG
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 YXDOMAIN = 6
-BADVERS = 16
+BADVERS, BADCOOKIE = 16, 23
+QUERY, NOTIFY, UPDATE = 0, 4, 5  # opcodes
 
 A, NS, CNAME, SOA, PTR, HINFO, MX, TXT, AAAA = 1, 2, 5, 6, 12, 13, 15, 16, 28
-SRV, DNAME, OPT, DS, SVCB, HTTPS, IXFR, AXFR, ANY = 33, 39, 41, 43, 64, 65, 251, 252, 255
+SRV, DNAME, OPT, DS, SVCB, HTTPS, TSIG, IXFR, AXFR, ANY = 33, 39, 41, 43, 64, 65, 250, 251, 252, 255
 IN, CH, ANY_CLASS = 1, 3, 255
 
 QR = 0x8000
+AA = 0x0400
 TC = 0x0200
 RD = 0x0100
 
@@ -28,7 +30,8 @@ RD = 0x0100
 class Query:
     """A readable query. `name` is as asked (case kept); `end` is the offset behind the question.
 
-    `opt` is the (start, end) of the OPT record in the packet, or None.
+    Without a question, which needs an OPT record (RFC 7873 §5.4), `name` is empty. `opt` is the (start, end)
+    of the OPT record in the packet, `tsig` the start of the TSIG record, or None.
     """
 
     name: bytes
@@ -36,11 +39,12 @@ class Query:
     qclass: int
     end: int
     opt: tuple[int, int] | None
+    tsig: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Why a message cannot be read; `end` is behind the question where that much could be, else 12."""
+    """What of a message cannot be read; `end` is behind the question where that much could be, else 12."""
 
     why: str
     end: int = HEADER
@@ -75,33 +79,41 @@ def skip_name(packet: bytes, at: int) -> int:
 
 
 def parse(packet: bytes) -> Query | Malformed:
-    """Read a query of at least 12 octets. Records other than one additional OPT are skipped."""
-    if int.from_bytes(packet[4:6]) != 1:
-        return Malformed("question count is not 1")
-    end = name_end(packet, HEADER)
-    if end < 0 or end + 4 > len(packet):
-        return Malformed("unreadable question")
-    end += 4
+    """Read a query of at least 12 octets. Records other than OPT and TSIG are skipped."""
+    questions = int.from_bytes(packet[4:6])
+    if questions > 1:
+        return Malformed("question count")
+    end = HEADER
+    if questions:
+        end = name_end(packet, HEADER) + 4
+        if end < HEADER or end > len(packet):
+            return Malformed("question")
     others = int.from_bytes(packet[6:8]) + int.from_bytes(packet[8:10])
-    additional = int.from_bytes(packet[10:12])
-    if others + additional > MAX_RECORDS:
-        return Malformed("too many records", end)
+    records = others + int.from_bytes(packet[10:12])
+    if records > MAX_RECORDS:
+        return Malformed("record count", end)
     opt: tuple[int, int] | None = None
+    tsig: int | None = None
     at = end
-    for number in range(others + additional):
+    for number in range(records):
         start, owner_end = at, skip_name(packet, at)
-        if owner_end < 0 or owner_end + 10 > len(packet):
-            return Malformed("unreadable record", end)
         at = owner_end + 10 + int.from_bytes(packet[owner_end + 8 : owner_end + 10])
-        if at > len(packet):
-            return Malformed("record longer than the message", end)
-        if number >= others and packet[owner_end : owner_end + 2] == b"\x00\x29":
-            if opt is not None or owner_end != start + 1 or packet[start] != 0:
-                return Malformed("more than one OPT, or one with a name", end)
+        if owner_end < 0 or at > len(packet):
+            return Malformed("record", end)
+        rtype = int.from_bytes(packet[owner_end : owner_end + 2]) if number >= others else 0
+        if rtype == OPT:
+            if opt is not None or owner_end != start + 1:
+                return Malformed("opt", end)
             opt = (start, at)
+        elif rtype == TSIG:
+            if number + 1 < records:  # RFC 8945 §5.1: the last one, or nothing is right
+                return Malformed("tsig", end)
+            tsig = start
+    if not questions:
+        return Malformed("question count") if opt is None else Query(b"", 0, IN, end, opt, tsig)
     qtype = int.from_bytes(packet[end - 4 : end - 2])
     qclass = int.from_bytes(packet[end - 2 : end])
-    return Query(packet[HEADER : end - 4], qtype, qclass, end, opt)
+    return Query(packet[HEADER : end - 4], qtype, qclass, end, opt, tsig)
 
 
 def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:

@@ -12,7 +12,7 @@ from dnslib import CLASS, RD, RR, DNSBuffer, DNSLabel
 from geodns.core import wire
 from geodns.core.compile.tree import Tree
 from geodns.core.names import is_below, labels
-from geodns.core.steer.odds import Member, Odds
+from geodns.core.steer.odds import Member, Odds, Stage
 from geodns.core.steer.picks import slots, split_slots, turns
 from geodns.core.table import FIXED, STICKY, TURNS, WEIGHTED, AnswerSet
 from geodns.model import Pick, RRset, Zone
@@ -20,6 +20,7 @@ from geodns.model import Pick, RRset, Zone
 QNAME = b"\xc0\x0c"
 _ASKED = DNSLabel((b"the name asked",))  # stands for it until it is packed, as the pointer
 FAMILY = {wire.A: 4, wire.AAAA: 6, wire.CNAME: 0}
+_STATES = {Stage.OPEN: 1, Stage.PAUSED: 2}
 MAX_DRAWS = 4096  # of a total of weights, for which each draw's member is written out
 MAX_ADDITIONAL = 32  # records beside an answer; a hundred mail hosts would only be cut off again
 
@@ -144,6 +145,7 @@ def answer_set(spec: SheetSpec, odds: Odds, slot: int) -> AnswerSet:
         ttl_at=len(spec.owner) + 4,
         change_at=odds.change_at,
         slot=slot,
+        state=_STATES.get(odds.stage, 0),
     )
 
 
