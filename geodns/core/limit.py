@@ -1,0 +1,161 @@
+"""Response rate limiting: how much one network is told over UDP, where sources are easily forged.
+
+Every block of addresses (/24, /56) has a bucket of `responses` tokens that fills at as many a second. A
+bucket is one integer, `due`: when it is full again, in nanoseconds. A reply takes a token: it moves `due` on
+by `interval`, from now if it has passed, unless that leads beyond now + responses * interval. So in any span
+of t seconds at most responses * (t + 1) replies pass, and who keeps to the rate is never limited.
+
+A full bucket need not be kept. Buckets lie in two generations; the young one becomes the old one, and the
+old one is dropped, after responses * interval (a second), in which the buckets of all who do not ask fill up.
+Only where the young one has no more room before that is something lost: it is counted as displaced, and
+those blocks begin anew with a full bucket. Why it is so: docs/adr/0010-rates-by-network.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+
+from geodns.core import edns, wire
+
+SECOND = 1_000_000_000
+MAX_SOURCES = 1 << 14  # addresses of which is remembered what is slow to tell; any may be told anew
+_QR_TC = (wire.QR | wire.TC) >> 8
+
+DROPPED, SLIPPED, DRY_RUN, COOKIE, EXEMPT = "dropped", "slipped", "dry run", "cookie", "exempt"
+
+
+class Limiter:
+    """The buckets of at most `blocks` blocks, and what becomes of a query over the limit.
+
+    `responses` a second for each block, at least 1. Every `slip`-th query over the limit is answered with TC
+    alone, the others with silence (0: all), as is what has no question. `exempt` are networks in CIDR;
+    `trusted(packet, client, seconds)` tells whether a source is known not to be forged. `payload` is told in
+    OPT records. `dry_run` only counts.
+
+    `outcomes` counts the queries over the limit, `displaced` the buckets that were lost while in use.
+    """
+
+    def __init__(
+        self,
+        responses: int,
+        *,
+        slip: int = 1,
+        exempt: Iterable[str] = (),
+        trusted: Callable[[bytes, str, int], bool] = lambda *_: False,
+        dry_run: bool = False,
+        blocks: int = 65536,
+        payload: int = 1232,
+    ) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.displaced = 0
+        self._interval = -(-SECOND // responses)
+        self._room = self._interval * (responses - 1)
+        self._slip = slip
+        self._turn = 0  # of the queries that may be answered with TC
+        self._exempt = _membership(exempt)
+        self._trusted = trusted
+        self._dry_run = dry_run
+        self._payload = payload
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+        self._most = max(1, blocks // 2)
+        self._ages = 0  # when the young generation becomes the old one
+
+    @property
+    def watched(self) -> int:
+        """Blocks whose buckets are known."""
+        return len(self._young) + len(self._old)
+
+    def over(self, client: str, now: int) -> bool:
+        """Whether a client's block has had its share; if not, one more reply is booked.
+
+        `client` is a source address as the system writes it, `now` monotonic nanoseconds.
+        """
+        block = client.rpartition(".")[0] or network_of(client)
+        due = self._young.get(block)
+        if due is None:
+            due = self._recall(block, now)
+        if due < now:
+            due = now
+        elif due - now > self._room:
+            return True
+        self._young[block] = due + self._interval
+        return False
+
+    def spares(self, packet: bytes, client: str, seconds: int) -> bool:
+        """Whether a query over the limit is answered all the same; `seconds` is Unix time."""
+        if self._exempt(client):
+            cause = EXEMPT
+        elif self._trusted(packet, client, seconds):
+            cause = COOKIE
+        elif self._dry_run:
+            cause = DRY_RUN
+        else:
+            return False
+        self.outcomes[cause] += 1
+        return True
+
+    def turn_away(self, packet: bytes) -> bytes | None:
+        """What a query over the limit gets: the word to come by TCP (TC), or None for silence."""
+        if self._slip and len(packet) >= wire.HEADER and not packet[2] & 0xF8:
+            self._turn += 1
+            query = wire.parse(packet) if self._turn % self._slip == 0 else None
+            if isinstance(query, wire.Query) and query.name:
+                self.outcomes[SLIPPED] += 1
+                return _truncated(packet, query, self._payload)
+        self.outcomes[DROPPED] += 1
+        return None
+
+    def _recall(self, block: str, now: int) -> int:
+        """Take a block into the young generation; its `due`."""
+        due = self._old.pop(block, 0)
+        if now >= self._ages or len(self._young) >= self._most:
+            if now < self._ages:
+                self.displaced += sum(due > now for due in self._old.values())
+            self._old, self._young = self._young, {}
+            self._ages = now + self._room + self._interval
+        self._young[block] = due
+        return due
+
+
+@lru_cache(maxsize=MAX_SOURCES)
+def network_of(client: str) -> str:
+    """The /56 of an IPv6 address as the system writes it, as a text that no other block has.
+
+    That is its first three groups and what the fourth has before its last two digits.
+    """
+    head, gap, tail = client.partition("::")
+    groups = head.split(":") if head else []
+    if gap and len(groups) < 4:
+        rest = tail.split(":")
+        groups += ["0"] * (8 - len(groups) - len(rest)) + rest
+    return ":".join((*groups[:3], groups[3][:-2]))
+
+
+def _membership(networks: Iterable[str]) -> Callable[[str], bool]:
+    """Whether one of the networks holds an address."""
+    held: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+    for network in map(ip_network, networks):
+        shift = network.max_prefixlen - network.prefixlen
+        held[network.version, shift].add(int(network.network_address) >> shift)
+
+    @lru_cache(maxsize=MAX_SOURCES)
+    def holds(client: str) -> bool:
+        address = ip_address(client.partition("%")[0])
+        value, here = int(address), address.version
+        return any(value >> shift in found for (version, shift), found in held.items() if version == here)
+
+    return holds if held else lambda _: False
+
+
+def _truncated(packet: bytes, query: wire.Query, payload: int) -> bytes:
+    """The header with TC, the question, an OPT record where there was one: no longer than the query."""
+    opt = b""
+    if query.opt is not None:
+        start, _ = query.opt
+        opt = edns.reply_opt(payload, bool(packet[start + 7] & 0x80), 0, b"")
+    head = bytes((_QR_TC | packet[2] & 1, 0, 0, 1, 0, 0, 0, 0, 0, opt != b""))
+    return b"".join((packet[:2], head, packet[wire.HEADER : query.end], opt))
