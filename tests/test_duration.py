@@ -26,7 +26,7 @@ def test_reads(written: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "m", "-5s", "5 s", "5x", "1h30", "30m later", "1e3", "٣s", "9999999999"]
+    "written", ["", "m", "-5s", "5 s", "5x", "1h30", "30m later", "1e3", "٣s", "99999999999"]
 )
 def test_refuses(written: str) -> None:
     with pytest.raises(BadDurationError, match="is no duration: write 20, 20s, 30m, 1h30m or 7d"):

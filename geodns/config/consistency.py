@@ -1,68 +1,43 @@
-"""What must not stand beside what in a zone (RFC 1034 §3.6.2, RFC 2181 §10, RFC 1034 §4.2.1)."""
+"""What must not stand beside or below what in a zone (RFC 1034 §3.6.2 and §4.2.1, RFC 2181 §10, RFC 6672).
+
+An error where a server that is known for care refuses the zone, a warning where it would load and mislead.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from geodns.config.findings import Findings
 from geodns.config.records import Records
 from geodns.core import names
-from geodns.core.compile.rdata import AAAA, CNAME, DS, MX, NS, A, type_name
-from geodns.model import Pool, RRset, Steer
+from geodns.core.compile.rdata import AAAA, CNAME, DNAME, DS, MX, NS, A, type_name
+from geodns.errors import Position
+from geodns.model import Pool, RRset
 
 _ADDRESSES = frozenset({A, AAAA})
+_HOSTS = frozenset({A, AAAA, MX})
+_HOST_LABEL = re.compile(rb"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?").fullmatch
 _WILDCARD = b"\x01*"
 _FIXED = 12  # octets of a record beside its rdata, its owner a pointer
 _ROOM = 0xFFFF - 512  # octets for an RRset, beside header, question and OPT record
 
 
-def judge(apex: bytes, records: Records, pools: Mapping[str, Pool], findings: Findings) -> None:
-    """Everything that one zone shows by itself."""
+def judge(
+    apex: bytes,
+    records: Records,
+    pools: Mapping[str, Pool],
+    apexes: Container[bytes],
+    findings: Findings,
+) -> None:
+    """Everything that one zone shows by itself; `apexes` are those of all zones that are served."""
     _judge_sizes(records, findings)
     _judge_aliases(apex, records, findings)
     _judge_steers(apex, records, pools, findings)
-    cuts = _cuts(apex, records)
-    if cuts:
-        _judge_cuts(apex, cuts, records, findings)
-    _judge_glue(apex, records, findings)
-
-
-def judge_targets(zones: Mapping[bytes, Records], findings: Findings) -> None:
-    """NS and MX may not point to a steered name of any zone here: their addresses would not be found."""
-    steered = {owner: steer for records in zones.values() for owner, steer in records.steers.items()}
-    if not steered:
-        return
-    owners = steered.keys() | {owner for records in zones.values() for owner, _ in records.rrsets}
-    for records in zones.values():
-        for (_, rtype), rrset in records.rrsets.items():
-            if rtype in (NS, MX):
-                _judge_target(rrset, steered, owners, findings)
-
-
-def _judge_target(
-    rrset: RRset, steered: Mapping[bytes, Steer], owners: set[bytes], findings: Findings
-) -> None:
-    for rdata in rrset.rdata:
-        target = names.fold(rdata[2:] if rrset.rtype == MX else rdata)
-        found = _steered(target, steered, owners)
-        if found is not None:
-            kind = type_name(rrset.rtype)
-            message = f"{kind} points to {names.to_text(target)}, which is steered at {found.position}"
-            hint = "point it to a name with static addresses"
-            findings.error("steered-target", message, rrset.position, hint)
-
-
-def _steered(target: bytes, steered: Mapping[bytes, Steer], owners: set[bytes]) -> Steer | None:
-    """The steer that answers for `target`, its wildcard included."""
-    if target in owners:
-        return steered.get(target)
-    for above in names.ancestors(target)[1:]:
-        if _WILDCARD + above in owners:
-            return steered.get(_WILDCARD + above)
-        if above in owners:
-            return None
-    return None
+    _judge_owners(apex, apexes, records, findings)
+    _judge_hosts(apex, records, pools, findings)
+    _judge_covers(apex, records, findings)
 
 
 def _judge_sizes(records: Records, findings: Findings) -> None:
@@ -117,45 +92,93 @@ def _types(records: Records) -> Mapping[bytes, list[int]]:
     return types
 
 
-def _cuts(apex: bytes, records: Records) -> dict[bytes, RRset]:
-    return {owner: rrset for (owner, rtype), rrset in records.rrsets.items() if rtype == NS and owner != apex}
+def _judge_owners(apex: bytes, apexes: Container[bytes], records: Records, findings: Findings) -> None:
+    """Types that make no sense at their owner."""
+    for (owner, rtype), rrset in records.rrsets.items():
+        star = owner.startswith(_WILDCARD)
+        if rtype == NS and star:
+            message = "a wildcard cannot be delegated"
+            hint = "RFC 4592 §4.2: delegate each name that there is"
+            findings.error("wildcard-ns", message, rrset.position, hint)
+        elif rtype == DNAME and star:
+            message = "what a DNAME at a wildcard means is not defined"
+            hint = "RFC 6672 §3.3: write it at a name of its own"
+            findings.warning("wildcard-dname", message, rrset.position, hint)
+        elif rtype == DNAME and owner != apex and (owner, NS) in records.rrsets:
+            message = "NS and DNAME cannot both stand at a name below the apex"
+            findings.error("dname-beside-ns", message, rrset.position, "RFC 6672 §2.3: remove one of them")
+        elif rtype == DS and owner == apex:
+            message = "a DS belongs into the zone above this one"
+            findings.error("ds-at-apex", message, rrset.position, "RFC 4035 §2.4: move it there")
+        elif rtype == DS and owner not in apexes and (owner, NS) not in records.rrsets:
+            message = "a DS without NS says nothing: nothing is delegated here"
+            findings.warning("ds-alone", message, rrset.position, "give the name NS, or remove the DS")
 
 
-def _judge_cuts(apex: bytes, cuts: Mapping[bytes, RRset], records: Records, findings: Findings) -> None:
-    """Below a delegation only glue has a meaning; what is steered there would never be asked."""
+def _judge_hosts(apex: bytes, records: Records, pools: Mapping[str, Pool], findings: Findings) -> None:
+    for (owner, rtype), rrset in records.rrsets.items():
+        if rtype in _HOSTS:
+            _judge_host(owner, apex, rrset.position, findings)
     for owner, steer in records.steers.items():
-        cut = _cut_over(owner, apex, cuts)
-        if cut is not None:
-            message = f"this name is delegated away at {cuts[cut].position} and cannot be steered here"
-            findings.error("below-cut", message, steer.position)
-    for (owner, rtype), rrset in records.rrsets.items():
-        cut = _cut_over(owner, apex, cuts)
-        allowed = rtype in _ADDRESSES or (cut == owner and rtype in (NS, DS, CNAME))
-        if cut is not None and not allowed:
-            kind = type_name(rtype)
-            message = f"this name is delegated away at {cuts[cut].position}: its {kind} is never served"
-            findings.warning(
-                "below-cut", message, rrset.position, "only glue (A, AAAA) belongs below a delegation"
-            )
+        if not pools[steer.pool].targets:
+            _judge_host(owner, apex, steer.position, findings)
 
 
-def _cut_over(owner: bytes, apex: bytes, cuts: Mapping[bytes, RRset]) -> bytes | None:
-    """The highest cut at or above the owner."""
-    found = None
-    while owner != apex:
-        if owner in cuts:
-            found = owner
-        owner = names.parent(owner)
-    return found
+def _judge_host(owner: bytes, apex: bytes, position: Position, findings: Findings) -> None:
+    """RFC 1123 §2.1, of the labels below the apex; the first may be a wildcard."""
+    at, edge = 2 * owner.startswith(_WILDCARD), len(owner) - len(apex)
+    while at < edge:
+        end = at + 1 + owner[at]
+        if not _HOST_LABEL(owner, at + 1, end):
+            label = names.to_text(owner[at:end] + names.ROOT)[:-1]
+            message = f"'{label}' is nothing that a host is called, and programs that connect may refuse it"
+            findings.warning("odd-host", message, position, "RFC 1123 §2.1: letters, digits, hyphens inside")
+            return
+        at = end
 
 
-def _judge_glue(apex: bytes, records: Records, findings: Findings) -> None:
-    for (owner, rtype), rrset in records.rrsets.items():
-        if rtype != NS:
+def _judge_covers(apex: bytes, records: Records, findings: Findings) -> None:
+    """Below a delegation only glue has a meaning, below a DNAME nothing; what is steered is never asked."""
+    covers = {
+        owner: rrset
+        for (owner, rtype), rrset in records.rrsets.items()
+        if rtype == DNAME or (rtype == NS and owner != apex)
+    }
+    if not covers:
+        return
+    for owner, steer in records.steers.items():
+        cover = _cover_over(owner, apex, covers)
+        if cover is None:
             continue
-        for target in map(names.fold, rrset.rdata):
-            if not names.is_below(target, owner if owner != apex else apex):
-                continue
-            if not any((target, kind) in records.rrsets for kind in _ADDRESSES):
-                message = f"the nameserver {names.to_text(target)} has no address here"
-                findings.warning("missing-address", message, rrset.position, "give it an A or AAAA record")
+        if cover.rtype == NS:
+            message = f"this name is delegated away at {cover.position} and cannot be steered here"
+            findings.error("below-cut", message, steer.position)
+        elif cover.owner != owner:
+            _below_dname(cover, "a steer", steer.position, findings)
+    for (owner, rtype), rrset in records.rrsets.items():
+        cover = _cover_over(owner, apex, covers)
+        if cover is None or cover is rrset:
+            continue
+        kind = type_name(rtype)
+        if cover.rtype == NS:
+            if rtype not in _ADDRESSES and not (cover.owner == owner and rtype in (NS, DS, CNAME, DNAME)):
+                message = f"this name is delegated away at {cover.position}: its {kind} is never served"
+                hint = "only glue (A, AAAA) belongs below a delegation"
+                findings.warning("below-cut", message, rrset.position, hint)
+        elif cover.owner != owner:
+            _below_dname(cover, kind, rrset.position, findings)
+
+
+def _below_dname(dname: RRset, kind: str, position: Position, findings: Findings) -> None:
+    message = f"below the DNAME at {dname.position} nothing can stand, but here is {kind}"
+    findings.error("below-dname", message, position, "RFC 6672 §2.4: remove it, or the DNAME")
+
+
+def _cover_over(owner: bytes, apex: bytes, covers: Mapping[bytes, RRset]) -> RRset | None:
+    """The highest cut or DNAME at or above the owner; where both stand, the cut."""
+    found = None
+    while True:
+        found = covers.get(owner, found)
+        if owner == apex:
+            return found
+        owner = names.parent(owner)

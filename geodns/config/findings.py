@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -12,11 +13,11 @@ LONGEST = 400  # letters of a message
 
 
 class Findings:
-    """Problems in the order of the files; more than `LIMIT` are counted, not kept."""
+    """Problems in the order of the files; more than `LIMIT` errors, or warnings, are counted, not kept."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Position, str], Problem] = {}
-        self._dropped = 0
+        self._told: Counter[Severity] = Counter()
         self.failed = False
 
     def error(self, code: str, message: str, position: Position, hint: str = "") -> None:
@@ -30,17 +31,16 @@ class Findings:
         key = (problem.position, problem.message)
         if key in self._kept:
             return
-        if len(self._kept) >= LIMIT:
-            self._dropped += 1
-            return
-        self._kept[key] = problem
+        self._told[problem.severity] += 1
+        if self._told[problem.severity] <= LIMIT:
+            self._kept[key] = problem
 
     def sorted(self) -> tuple[Problem, ...]:
         found = sorted(self._kept.values(), key=lambda p: p.position)
-        if self._dropped:
-            more = f"and {self._dropped} more problems"
-            severity = Severity.ERROR if self.failed else Severity.WARNING
-            found.append(Problem("too-many", more, Position(""), "mend these first", severity))
+        for severity, told in self._told.items():
+            if told > LIMIT:
+                more = f"and {told - LIMIT} more {severity.value}s"
+                found.append(Problem("too-many", more, Position(""), "mend these first", severity))
         return tuple(found)
 
 

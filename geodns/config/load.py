@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from geodns.config import consistency
+from geodns.config import consistency, times
 from geodns.config.checks import Checks
 from geodns.config.findings import Findings
+from geodns.config.hosts import Hosts
 from geodns.config.policies import Known, Policies, build_lines
 from geodns.config.pools import Pools
 from geodns.config.records import Reader, Records
@@ -87,6 +88,11 @@ def _read_zones(
                 "two-files", f"the zone {sheet.zone} is already written at {where}", at, "merge the files"
             )
             continue
-        consistency.judge(sheet.apex, records, pools.built, findings)
-    consistency.judge_targets({apex: records for apex, (_, records, _) in zones.items()}, findings)
+    hosts = Hosts({apex: records for apex, (_, records, _) in zones.items()})
+    for apex, (sheet, records, soa) in zones.items():
+        consistency.judge(apex, records, pools.built, zones, findings)
+        times.judge(sheet, records, soa, findings)
+        if sheet.head is not None and sheet.head.soa.mname is not None:
+            hosts.judge_mname(soa.mname, sheet.document.position(("soa", "mname")), findings)
+    hosts.judge(findings)
     return list(zones.values())

@@ -17,7 +17,7 @@ from geodns.config.schema.zones import RdataForm, RecordForm, SteerForm
 from geodns.config.sheets import RECORDS, Sheet
 from geodns.config.yaml import Loc, Spot
 from geodns.core import names
-from geodns.core.compile.rdata import CNAME, DNAME, SOA, is_data, pack, type_number
+from geodns.core.compile.rdata import CNAME, DNAME, SOA, canonical, is_data, pack, type_number
 from geodns.errors import Position
 from geodns.model import Pick, RRset, Steer
 
@@ -134,7 +134,8 @@ class Reader:
         if not is_data(number):
             self.findings.error("meta-type", f"{rtype.upper()} is no type for data in a zone", at)
             return
-        values: dict[bytes, None] = {}
+        values: dict[bytes, bytes] = {}
+        many = len(form.values) > 1
         for place, text in enumerate(form.values):
             loc: Loc = (RECORDS, key, rtype, "values", place)
             try:
@@ -142,15 +143,14 @@ class Reader:
             except ValueError as error:
                 self.findings.error("bad-rdata", str(error), self.document.position(loc))
                 continue
-            if rdata in values:
+            if values.setdefault(canonical(number, rdata) if many else rdata, rdata) is not rdata:
                 where = self.document.position(loc)
                 self.findings.warning("duplicate-value", f"'{text}' is listed twice", where, "once is enough")
-            values[rdata] = None
         if number in (CNAME, DNAME) and len(values) > 1:
             self.findings.error("many-cnames", f"a name has only one {rtype.upper()}", at)
         if values:
             own = ttl if form.ttl is None else form.ttl
-            self.records.add(RRset(owner, number, own, tuple(values), at), self.findings)
+            self.records.add(RRset(owner, number, own, tuple(values.values()), at), self.findings)
 
 
 def owner_of(key: str, apex: bytes, zone: str) -> bytes:

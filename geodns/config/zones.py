@@ -37,7 +37,7 @@ def add_nameservers(sheet: Sheet, records: Records, findings: Findings) -> None:
         message = f"NS at '@' and `nameservers` both say who serves the zone (`nameservers` at {at})"
         findings.error("two-nameservers", message, stands.position, "keep one of them")
         return
-    targets: dict[bytes, None] = {}
+    targets: dict[bytes, bytes] = {}
     for text, addresses in head.nameservers.items():
         where = document.key_position(("nameservers", text))
         try:
@@ -45,8 +45,9 @@ def add_nameservers(sheet: Sheet, records: Records, findings: Findings) -> None:
         except ValueError as error:
             findings.error("bad-name", str(error), where)
             continue
-        targets[target] = None
         owner = names.fold(target)
+        if targets.setdefault(owner, target) is not target:
+            findings.warning("duplicate-value", f"'{text}' is listed twice", where, "once is enough")
         if addresses and not names.is_below(owner, apex):
             message = f"'{text}' is outside the zone, which cannot give it addresses"
             findings.error("foreign-address", message, where, "leave its list empty")
@@ -58,12 +59,12 @@ def add_nameservers(sheet: Sheet, records: Records, findings: Findings) -> None:
             if rdata:
                 records.add(RRset(owner, rtype, head.ttl, tuple(rdata), where), findings)
     if targets:
-        records.add(RRset(apex, NS, head.ttl, tuple(targets), at), findings)
+        records.add(RRset(apex, NS, head.ttl, tuple(targets.values()), at), findings)
 
 
 def derive_soa(sheet: Sheet, records: Records, findings: Findings) -> Soa:
     """The SOA with what the file leaves out: the first nameserver, hostmaster, short negative TTLs."""
-    head, apex, document = sheet.head, sheet.apex, sheet.document
+    head, apex = sheet.head, sheet.apex
     assert head is not None
     assert apex is not None
     form = head.soa
@@ -78,9 +79,6 @@ def derive_soa(sheet: Sheet, records: Records, findings: Findings) -> Soa:
         text = user.replace(".", "\\.") + f".{host.rstrip('.')}." if at_sign and user else form.rname
         rname = _soa_name(text, apex, ("soa", "rname"), sheet, findings) or rname
     minimum = short if form.minimum is None else form.minimum
-    if minimum > 10800:
-        at = document.position(("soa", "minimum"))
-        findings.warning("long-negative", "a name that is added is unknown to resolvers for over 3 hours", at)
     return Soa(
         mname=mname,
         rname=rname,

@@ -18,7 +18,7 @@ from geodns.config.countries import CONTINENTS, countries
 from geodns.core import duration
 
 T = TypeVar("T")
-MAX_TTL = 604800
+MAX_TTL = 0x7FFFFFFF  # RFC 2181 §8
 MAX_WEIGHT = 1_000_000
 
 
@@ -270,7 +270,7 @@ Id = Annotated[str, Reads(read_id, {"type": "string", "pattern": ID_PATTERN})]
 EndpointName = Annotated[str, Reads(_endpoint_name, _WORDS)]
 Flag = Annotated[bool, Reads(_flag, {"type": "boolean"})]
 Ttl = Annotated[int, _whole_seconds(MAX_TTL)]
-Span = Annotated[int, _whole_seconds(0x7FFFFFFF)]
+Span = Annotated[int, _whole_seconds(0xFFFFFFFF)]
 Interval = Annotated[float, _seconds(0.1, 86400)]
 Wait = Annotated[float, _seconds(0, 3600)]
 Weight = Annotated[int, whole(0, MAX_WEIGHT)]

@@ -328,10 +328,10 @@ class SoaForm(Form):
     mname: Given[Text] = None
     rname: Given[Text] = None
     serial: Given[Unsigned32] = None
-    refresh: Ttl = 7200
-    retry: Ttl = 1800
+    refresh: Span = 7200
+    retry: Span = 1800
     expire: Span = 1209600
-    minimum: Given[Ttl] = None
+    minimum: Given[Span] = None
     ttl: Given[Ttl] = None
 
 

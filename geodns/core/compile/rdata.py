@@ -8,10 +8,11 @@ with a sentence for them.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
 
 import dns.exception
 import dns.name
@@ -74,6 +75,56 @@ def pack(rtype: str, text: str, origin: bytes) -> bytes:
     if number == MX:
         return _mx(text, origin)
     return _slow(number, text, origin)
+
+
+def canonical(number: int, rdata: bytes) -> bytes:
+    """The rdata by which two values of a type are one (RFC 2181 §5, RFC 4034 §6.2): the names in it folded
+    where they compare without regard to case. `rdata` must be what `pack` returns for that type.
+    """
+    if number in _SINGLE_NAME:
+        return rdata.lower()
+    if number == MX:
+        return rdata[:2] + rdata[2:].lower()
+    if number in (A, AAAA, TXT):
+        return rdata
+    return bytes(_read(number, rdata).to_digestable())
+
+
+def present(number: int, rdata: bytes, origin: bytes | None = None) -> str:
+    """The text of an rdata, names whole; relative to `origin`, as far as `pack` takes them so, where given.
+
+    Where dnspython has no text that reads as the same octets it is `\\# length hex` (RFC 3597 §5).
+    """
+    if number in (A, AAAA):
+        return str(ip_address(rdata))
+    if origin is not None and number == TXT and (plain := _plain(rdata)) is not None:
+        return plain
+    found = _read(number, rdata)
+    zone = dns.name.from_wire(origin or names.ROOT, 0)[0]
+    texts = [found.to_text(zone, True)] if origin is not None else []
+    for text in (*texts, found.to_text()):
+        with contextlib.suppress(ValueError):
+            if pack(type_name(number), text, origin or names.ROOT) == rdata:
+                return text
+    return rf"\# {len(rdata)} {rdata.hex()}".rstrip()
+
+
+def _read(number: int, rdata: bytes) -> dns.rdata.Rdata:
+    return dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.RdataType(number), rdata, 0, len(rdata))
+
+
+def _plain(rdata: bytes) -> str | None:
+    """The plain text that `pack` makes this TXT of, or None where there is none that people could read."""
+    parts, at = [], 0
+    while at < len(rdata):
+        parts.append(rdata[at + 1 : at + 1 + rdata[at]])
+        at += 1 + rdata[at]
+    try:
+        text = b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return None
+    special = text.startswith(('"', "\\#")) or not text.isprintable()
+    return None if special or _plain_text(text) != rdata else text
 
 
 def _ipv4(text: str) -> bytes:
