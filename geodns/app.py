@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import secrets
 import signal
 import time
 from array import array
@@ -22,6 +24,7 @@ from geodns import doors, loading
 from geodns.admin.auth import load_token
 from geodns.admin.control import Readiness
 from geodns.admin.server import AdminServer
+from geodns.agreement import Agreement
 from geodns.config.schema.settings import Settings
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
@@ -37,6 +40,7 @@ from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
 from geodns.observe.log import setup
 from geodns.operations import Operations
+from geodns.serve.door import Door
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
@@ -81,6 +85,7 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
+        self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
         self.udp = [
             UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns
         ]
@@ -118,19 +123,24 @@ class Server:
             self._adopt(reading, Index.of(reading.built.names))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             await self._begin_checks()
-            for work in (self._tick, self._follow_files, self._follow_databases, self._keep_verdicts):
+            for work in (
+                self._tick,
+                self._follow_files,
+                self._follow_databases,
+                self._follow_secrets,
+                self._keep_verdicts,
+            ):
                 self._spawn(self._lasting(work))
+            self._open(doors.waiting(self), doors.waiting(self))
+            for udp in self.udp:
+                udp.start(loop)
+            for tcp in self.tcp:
+                await tcp.start()
             await self._first_round()
             await self._end_overrides()
             if self._stop.is_set():
                 return
-            datagrams, streams = doors.datagrams(self), doors.streams(self)
-            for udp in self.udp:
-                udp.door = datagrams
-                udp.start(loop)
-            for tcp in self.tcp:
-                tcp.door = streams
-                await tcp.start()
+            self._open(doors.datagrams(self), doors.streams(self))
             log.info("answering", why=self.readiness.why, dns=[str(at) for at in self.settings.listen.dns])
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
@@ -139,6 +149,12 @@ class Server:
             await self._stop.wait()
         finally:
             await self._close()
+
+    def _open(self, datagrams: Door, streams: Door) -> None:
+        for udp in self.udp:
+            udp.door = datagrams
+        for tcp in self.tcp:
+            tcp.door = streams
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -313,7 +329,12 @@ class Server:
             self.replay.reload(index, sheets.sheets, hooks)
         else:
             self.replay = Replay(
-                index, sheets.sheets, hooks, payload=limits.udp_payload, places=limits.places
+                index,
+                sheets.sheets,
+                hooks,
+                payload=limits.udp_payload,
+                places=limits.places,
+                terms=self.agreement.terms,
             )
         self.sheets, self.reading = sheets, reading
         self._out &= self.world.pools.keys()
@@ -368,6 +389,15 @@ class Server:
                 lines, policies = self.reading.lines, self.world.policies.values()
                 self.geography = Geography(self.databases.current, lines, policies)
                 self.replay.forget()
+
+    async def _follow_secrets(self) -> None:
+        while True:
+            try:
+                if self.agreement.renew(time.time()):
+                    self.replay.agree(self.agreement.terms)
+            except ConfigError as error:
+                log.error("the secrets of cookies are not renewed", problem=str(error))
+            await asyncio.sleep(FOLLOW)
 
     async def _keep_verdicts(self) -> None:
         while True:

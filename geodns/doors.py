@@ -21,6 +21,16 @@ def streams(server: Server) -> Door:
     return _plain(server)
 
 
+def waiting(server: Server) -> Door:
+    """The door of both while the first round of checks is awaited."""
+    not_ready = server.replay.reception.not_ready
+
+    def door(packet: bytes, client: str, limit: int) -> bytes | None:
+        return not_ready(packet)
+
+    return door
+
+
 def silence(packet: bytes, client: str, limit: int) -> None:
     """The door before there is an answer to give."""
 

@@ -185,6 +185,28 @@ def test_answers_that_are_not_as_usual_say_so_where_that_is_wanted(
     assert ask(lab, query("www.z.test")).message.edns == -1
 
 
+def test_a_server_that_is_not_ready_says_so(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path)
+    not_ready = lab.replay.reception.not_ready
+    reply = Reply(not_ready(query("www.z.test", edns=1232, flags=0x0100)) or b"")
+    assert (reply.rcode, extended(reply), reply.answer) == ("SERVFAIL", [(14, None)], [])
+    assert reply.flags == {"qr", "rd"}
+    bare = not_ready(query("www.z.test"))
+    assert bare == query("www.z.test", flags=0x8000 | wire.SERVFAIL)
+    assert not_ready(query("www.z.test")[:-1]) == query("www.z.test")[:2] + b"\x80\1" + bytes(8)
+    assert not_ready(query("www.z.test", flags=0x8000)) is None
+    assert not_ready(b"short") is None
+    assert lab.replay.reception.aside == {"not ready": 2, "question": 1, "silence": 2}
+
+
+def test_other_terms_hold_at_once_and_for_what_was_remembered(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, states=True)
+    asked = query("www.z.test", subnet="10.1.0.0/16")
+    assert ask(lab, asked).scope == 20
+    lab.replay.agree(Terms(resolvers=()))
+    assert ask(lab, asked).scope is None
+
+
 # transfers, and who signs
 
 

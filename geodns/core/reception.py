@@ -98,6 +98,17 @@ class Reception:
             return self._reply("zone", packet, end, wire.REFUSED, opt)
         return answer, end, tail
 
+    def not_ready(self, packet: bytes) -> bytes | None:
+        """The reply of a server that has the data but must not tell it yet."""
+        if len(packet) < wire.HEADER or packet[2] & 0x80:
+            self.aside["silence"] += 1
+            return None
+        query = wire.parse(packet)
+        if isinstance(query, wire.Malformed):
+            return self._reply(query.why, packet, wire.HEADER, wire.FORMERR)
+        opt = b"" if query.opt is None else edns.extended(self._opt(False), edns.NOT_READY)
+        return self._reply("not ready", packet, query.end, wire.SERVFAIL, opt)
+
     def knows(self, packet: bytes, client: str, now: int) -> bool:
         """Whether a packet brings a good cookie along: its source is not forged."""
         if self.terms.cookies is None or len(packet) < wire.HEADER:

@@ -88,6 +88,11 @@ class Replay:
         self.state = _State(index, sheets)
         self.forget()
 
+    def agree(self, terms: Terms) -> None:
+        """Other terms from now on."""
+        self.terms = self.reception.terms = terms
+        self.forget()
+
     def forget(self) -> None:
         """Drop what was learned of clients: their places may have changed."""
         self.tails.clear()
