@@ -10,6 +10,7 @@ import gc
 import os
 import secrets
 import signal
+import sys
 import time
 from array import array
 from collections import Counter
@@ -30,6 +31,7 @@ from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Track
 from geodns.core.index import Index
+from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Override, World, apply, due, probes
@@ -38,8 +40,10 @@ from geodns.geo.locate import Geography
 from geodns.loading import Reading, Request
 from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
+from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
+from geodns.sampling import QueryLog
 from geodns.serve.door import Door
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
@@ -85,6 +89,9 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
+        self.limiter: Limiter | None = None
+        self.query_log = QueryLog(self)
+        self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
         self.udp = [
             UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns
@@ -152,9 +159,9 @@ class Server:
 
     def _open(self, datagrams: Door, streams: Door) -> None:
         for udp in self.udp:
-            udp.door = datagrams
+            udp.door = self.query_log.watch("udp", datagrams)
         for tcp in self.tcp:
-            tcp.door = streams
+            tcp.door = self.query_log.watch("tcp", streams)
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -407,12 +414,17 @@ class Server:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises GeodnsError where it cannot start."""
-    setup(settings.log.level, settings.log.format)
-    asyncio.run(_serve(settings))
+    out = Aside(sys.stderr.fileno())
+    setup(settings.log.level, settings.log.format, out)
+    try:
+        asyncio.run(_serve(settings, out))
+    finally:
+        out.close()
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, out: Aside) -> None:
     server = Server(settings)
+    server.lines_lost = lambda: out.lost
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from random import getrandbits
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from geodns.core.limit import Limiter
 from geodns.serve.door import Door
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def datagrams(server: Server) -> Door:
     """The door for UDP."""
-    return _plain(server)
+    return _limited(server) if server.settings.rate.responses else _plain(server)
 
 
 def streams(server: Server) -> Door:
@@ -39,6 +41,28 @@ def _plain(server: Server) -> Door:
     answer = server.replay.answer
 
     def door(packet: bytes, client: str, limit: int) -> bytes | None:
+        return answer(packet, client, limit, getrandbits(32), server.now)
+
+    return door
+
+
+def _limited(server: Server) -> Door:
+    """A door behind a limiter, which is the server's from now on."""
+    rate, limits = server.settings.rate, server.settings.limits
+    server.limiter = limiter = Limiter(
+        rate.responses,
+        slip=rate.slip,
+        exempt=rate.exempt,
+        trusted=server.replay.reception.knows,
+        dry_run=rate.dry_run,
+        blocks=limits.rate_blocks,
+        payload=limits.udp_payload,
+    )
+    over, answer = limiter.over, server.replay.answer
+
+    def door(packet: bytes, client: str, limit: int) -> bytes | None:
+        if over(client, monotonic_ns()) and not limiter.spares(packet, client, server.now):
+            return limiter.turn_away(packet)
         return answer(packet, client, limit, getrandbits(32), server.now)
 
     return door

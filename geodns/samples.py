@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from geodns.core.health import Verdict
+from geodns.core.limit import OUTCOMES
 from geodns.core.steer.odds import available
 from geodns.core.world import World, families
 from geodns.observe.metrics import Samples
@@ -60,7 +61,7 @@ class Totals:
 def samples(server: Server, totals: Totals) -> Samples:
     """Everything that a scrape shows."""
     queries, answers, opened = totals.now(server)
-    world, replay, monitor = server.world, server.replay, server.monitor
+    world, replay, monitor, limiter = server.world, server.replay, server.monitor, server.limiter
     slowest = server.reading.slowest
     databases = server.geography.describe(time.time())
     return Samples(
@@ -78,7 +79,12 @@ def samples(server: Server, totals: Totals) -> Samples:
             ("clients",): replay.tails.forgotten + replay.sources.forgotten,
             ("classes",): sum(c.overflows for c in server.sheets.classes),
             ("state rows",): server.store.dropped,
+            ("rate blocks",): limiter.displaced if limiter else 0,
+            ("logged queries",): server.query_log.left_out,
+            ("log lines",): server.lines_lost(),
         },
+        limited={(outcome,): limiter.outcomes[outcome] for outcome in OUTCOMES} if limiter else {},
+        rate_blocks={(): limiter.watched} if limiter else {},
         probes={
             ("all", "ok"): monitor.stats.rounds - monitor.stats.failed,
             ("all", "failed"): monitor.stats.failed,

@@ -31,7 +31,7 @@ ROOMS = (
     "demo",
 )
 # app's wiring, and what it is made of
-APP = ("agreement", "app", "doors", "loading", "offline", "operations", "samples", "showing")
+APP = ("agreement", "app", "doors", "loading", "offline", "operations", "samples", "sampling", "showing")
 FLOORS = {
     "": 0,
     "errors": 0,

@@ -24,7 +24,7 @@ SECOND = 1_000_000_000
 MAX_SOURCES = 1 << 14  # addresses of which is remembered what is slow to tell; any may be told anew
 _QR_TC = (wire.QR | wire.TC) >> 8
 
-DROPPED, SLIPPED, DRY_RUN, COOKIE, EXEMPT = "dropped", "slipped", "dry run", "cookie", "exempt"
+OUTCOMES = DROPPED, SLIPPED, DRY_RUN, COOKIE, EXEMPT = "dropped", "slipped", "dry run", "cookie", "exempt"
 
 
 class Limiter:

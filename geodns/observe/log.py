@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Protocol
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -19,7 +19,15 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "console", "json", "logfmt")
 
 
-def setup(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+class Stream(Protocol):
+    """What lines are written to, one by one."""
+
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object: ...
+    def isatty(self) -> bool: ...
+
+
+def setup(level: str = "info", form: str = "auto", stream: Stream | None = None) -> None:
     """Send everything, the libraries' lines too, to `stream` (standard error). See LEVELS and FORMATS.
 
     `auto` is `console` where the stream is a terminal, else `logfmt`.
@@ -63,7 +71,7 @@ def _before(form: str, threshold: int) -> Sequence[Processor]:
     ]
 
 
-def _renderers(form: str, out: TextIO) -> Sequence[Processor]:
+def _renderers(form: str, out: Stream) -> Sequence[Processor]:
     match form:
         case "json":
             return [structlog.processors.JSONRenderer(ensure_ascii=False)]

@@ -45,6 +45,8 @@ class Samples:
     fail_open: Values = _counter("fail_open_answers", "Answers from a pool with nothing healthy.", "pool")
     aside: Values = _counter("packets_aside", "Packets that no data answered.", "cause")
     cookies: Values = _counter("cookies_examined", "DNS Cookies that were not known yet.", "state")
+    limited: Values = _counter("rate_limited_queries", "UDP queries over the rate, by outcome.", "outcome")
+    rate_blocks: Values = _gauge("rate_blocks", "Networks whose rate is watched.")
     received: Values = _counter("received_messages", "Messages received.", "transport", "address")
     silent: Values = _counter("silent_messages", "Messages left without a reply.", "transport", "address")
     faults: Values = _counter("faults", "Exceptions caught on the query's way: bugs.", "transport", "address")
