@@ -5,19 +5,22 @@ The bounded run; `make differential N=1000000` is the long one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from tests.differential.answers import Answer, read
-from tests.differential.judge import World, case_of, judge
+from tests.differential.judge import Case, Verdict, judge
+from tests.differential.oracle import World
 from tests.differential.queries import Query
 from tests.differential.run import run
 from tests.differential.servers import PEERS
-from tests.differential.zones import generate
+from tests.differential.zones import Data, Zone
 
 QUERIES = 20_000
+APEX = (b"z0", b"test")
+OWNER = (b"a", *APEX)
 
 
 def test_random_zones_are_answered_as_by_the_three(required: Callable[[str], str]) -> None:
@@ -28,10 +31,21 @@ def test_random_zones_are_answered_as_by_the_three(required: Callable[[str], str
     assert report.queries == QUERIES
 
 
+def asked(qtype: int = 1) -> Query:
+    packet = b"\0\0\0\0\0\1\0\0\0\0\0\0\1a\2z0\4test\0" + qtype.to_bytes(2) + b"\0\1"
+    return Query(packet, OWNER, qtype, None, tcp=False)
+
+
 def a_reply() -> Answer:
-    header = b"\0\0\x84\0\0\1\0\1\0\0\0\0"
-    question = b"\1a\2z0\4test\0\0\1\0\1"
-    return read(header + question + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\xc0\0\2\1")
+    return read(
+        b"\0\0\x84\0\0\1\0\1\0\0\0\0" + asked().packet[12:] + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\xc0\0\2\1"
+    )
+
+
+def judged(query: Query, ours: Answer, peers: Mapping[str, Answer] | None = None) -> Verdict:
+    zone = Zone(APEX, 30, 30, {(OWNER, "A"): Data(OWNER, "A", 30, ["192.0.2.1"])})
+    usual = dict.fromkeys(PEERS, a_reply())
+    return judge(Case(query, ours, {**usual, **(peers or {})}, World([zone])))
 
 
 @pytest.mark.parametrize(
@@ -40,25 +54,40 @@ def a_reply() -> Answer:
         ("rcode", 3),
         ("aa", False),
         ("tc", True),
+        ("flags", 0x80A0),
+        ("question", b"\1b\2z0\4test\0\0\1\0\1"),
         ("answer", frozenset()),
         ("authority", frozenset({(b"\0", 6, 30, b"")})),
         ("additional", frozenset({(b"\1b\0", 1, 30, b"\xc0\0\2\1")})),
         ("opt", (0, 0)),
         ("repeated", True),
+        ("size", 513),
     ],
 )
 def test_the_judge_finds_every_difference(field: str, value: object) -> None:
     usual = a_reply()
-    world = World(generate(0, 1))
-    query = Query(b"", (b"a", b"z0", b"test"), 1, None, tcp=False)
-    peers = dict.fromkeys(PEERS, usual)
-    assert not judge(case_of(query, usual, peers, world)).findings
-    assert judge(case_of(query, replace(usual, **{field: value}), peers, world)).findings
+    assert judged(asked(), usual) == Verdict((), frozenset(), 3)
+    assert judged(asked(), replace(usual, **{field: value})).findings
 
 
-def test_peers_that_disagree_for_no_known_reason_are_a_finding() -> None:
-    usual = a_reply()
-    world = World(generate(0, 1))
-    query = Query(b"", (b"a", b"z0", b"test"), 1, None, tcp=False)
-    peers = {"nsd": replace(usual, rcode=3), "knot": usual, "bind": usual}
-    assert judge(case_of(query, usual, peers, world)).findings
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_that_goes_its_own_way_for_no_known_reason_is_a_finding(peer: str) -> None:
+    other = replace(a_reply(), rcode=3)
+    assert judged(asked(), a_reply(), {peer: other}).findings
+
+
+def test_a_peer_is_no_voice_where_it_goes_a_known_way_and_has_to_go_just_that() -> None:
+    soa = (
+        b"\2z0\4test\0",
+        6,
+        30,
+        b"\2ns\2z0\4test\0\5admin\2z0\4test\0"
+        + bytes.fromhex("00000007 00001c20 00000708 00127500 0000001e"),
+    )
+    nodata = replace(a_reply(), question=asked(0).packet[12:], answer=frozenset(), authority=frozenset({soa}))
+    refusal = replace(nodata, rcode=4, aa=False, authority=frozenset())
+    peers = {"nsd": nodata, "knot": refusal, "bind": nodata}
+    verdict = judged(asked(0), nodata, peers)
+    assert verdict == Verdict((), frozenset({"knot: type-0"}), 2)
+    assert judged(asked(0), nodata, {**peers, "knot": replace(refusal, rcode=5)}).findings
+    assert judged(asked(0), nodata, {**peers, "bind": refusal}).findings

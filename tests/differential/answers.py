@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NS, CNAME, HINFO, NAPTR, DNAME, OPT, DS, ANY = 2, 5, 13, 35, 39, 41, 43, 255
+NS, CNAME, SOA, HINFO, NAPTR, DNAME, OPT, DS, ANY = 2, 5, 6, 13, 35, 39, 41, 43, 255
 
 # Rdata with names that may be compressed, or that servers write with other letters' case:
 # octets before, names, whether other octets follow.
@@ -79,6 +79,21 @@ def read(message: bytes) -> Answer:
     return Answer(
         rcode, bool(word & 0x400), bool(word & 0x200), flags, question, *sections, opt, repeated, len(message)
     )
+
+
+def folded_rdata(rdata: bytes, rtype: int) -> bytes:
+    """Rdata without compression as `read` shows it: names in lower case."""
+    return _rdata(rdata, 0, len(rdata), rtype)
+
+
+def names_in(rtype: int, rdata: bytes) -> list[bytes]:
+    """The names in rdata without compression that some server may compress."""
+    at, count = _NAMES.get(rtype, (0, 0))
+    found = []
+    for _ in range(count):
+        name, at = _name(rdata, at)
+        found.append(name)
+    return found
 
 
 def _name(message: bytes, at: int) -> tuple[bytes, int]:

@@ -1,310 +1,195 @@
-"""What counts as a difference, and where NSD, Knot and BIND are known to differ among themselves.
+"""What counts as a difference.
 
-Every peer has a voice in every field. For some questions a peer is known to go its own way: `KNOWN` says
-when and why, and its voice is set aside. Those that remain must agree, and geodns must agree with them:
-anything else is a finding, a disagreement that is not in the table included.
+Four voices: NSD, Knot, BIND and the standard as the `oracle` reads it. geodns has to say what the oracle
+says, field by field. So has each peer, or else exactly what is foretold of it (`peers.KNOWN`): a peer that
+says anything else is a finding, and so is one way that all three go together and geodns does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
-from itertools import takewhile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from tests.differential.answers import ANY, CNAME, DNAME, DS, HINFO, NS, Answer, Record
-from tests.differential.queries import TYPES, Query
-from tests.differential.servers import LIMIT
-from tests.differential.zones import Name, Zone, fold
+from tests.differential.answers import ANY, CNAME, NS, Answer, Record
+from tests.differential.oracle import HOSTS_AT, Told, World, labels_of, tell
+from tests.differential.peers import KNOWN, foretold
+from tests.differential.queries import Query
+from tests.differential.servers import LIMIT, US
+from tests.differential.sizes import Ruler
+from tests.differential.zones import STAR, wire
 
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP = range(5)
-FIELDS = ("rcode", "aa", "flags", "question", "opt", "answer", "authority")
-SECTIONS = ("answer", "authority")
-NSEC3 = 50
-LONGEST = 5  # names that Knot follows
-FIRST_META = 128  # RFC 6895 §3.1: query and meta types from here to 255
-BESIDE_CNAME = (24, 25, 30, 46, 47)  # SIG, KEY, NXT, RRSIG, NSEC
-RFC8482_TTL = 3600
-
-
-class World:
-    """What the zones hold, as far as the classes of disagreement ask."""
-
-    def __init__(self, zones: list[Zone]) -> None:
-        self.apexes = {fold(zone.apex) for zone in zones}
-        self.names: set[Name] = set()
-        self.empty: set[Name] = set()
-        self.addresses: set[tuple[bytes, int, int, bytes]] = set()
-        for zone in zones:
-            owners = {fold(owner) for owner in zone.owners()}
-            for owner in owners:
-                above = (owner[i:] for i in range(1, len(owner) - len(zone.apex)))
-                self.empty.update(name for name in above if name not in owners)
-            self.names |= owners
-            self.addresses.update(_addresses(zone))
-        self.names |= self.empty
-
-    def apex(self, name: Name) -> Name | None:
-        """The zone that answers for a name."""
-        return next((name[i:] for i in range(len(name) + 1) if name[i:] in self.apexes), None)
-
-    def is_nested(self, name: Name) -> bool:
-        """Whether the zone that answers for a name has another of the zones above or below it."""
-        own = self.apex(name)
-        return own is not None and any(
-            apex != own and (apex[-len(own) :] == own or own[-len(apex) :] == apex) for apex in self.apexes
-        )
-
-    def star(self, name: Name) -> Name | None:
-        """The wildcard that a name which does not exist is answered from."""
-        for i in range(len(name)):
-            if name[i:] in self.names or name[i:] in self.apexes:
-                star = (b"*", *name[i:])
-                return star if i and star in self.names else None
-        return None
-
-
-def _addresses(zone: Zone) -> Iterator[Record]:
-    for data in zone.sets.values():
-        if data.rtype in ("A", "AAAA"):
-            for value in data.values:
-                yield wire_of(fold(data.owner)), TYPES[data.rtype], data.ttl, ip_address(value).packed
+RESPONSE = 0x8000
+LEAST = 8  # names of a chain that are always told
+COMPRESSED = (NS, CNAME, 12, 15)  # the types in whose rdata geodns compresses names
+CASED = (b"\7example\0", b"\2ab")  # what the zones write with capital letters here and there
+OTHER = {
+    "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
+    "host-tc": "NSD sets TC where addresses of a referral's hosts do not fit, glue or not, a wildcard's too",
+    "near-the-limit": "how well names are compressed decides about TC",
+}
+WHY = {f"{way.peer}: {way.id}": way.why for way in KNOWN} | OTHER
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question and all its answers.
-
-    `path`: the names that the CNAMEs lead through, folded; `endless` where that comes round.
-    """
+    """A question and all its answers."""
 
     query: Query
     ours: Answer
     peers: Mapping[str, Answer]
     world: World
-    path: tuple[Name, ...]
-    endless: bool
-
-
-def case_of(query: Query, ours: Answer, peers: Mapping[str, Answer], world: World) -> Case:
-    records = ours.answer.union(*(peer.answer for peer in peers.values()))
-    targets = {owner: rdata for owner, rtype, _, rdata in records if rtype == CNAME}
-    names = [fold(query.name)]
-    owner = wire_of(names[0])
-    while owner in targets and len(names) <= len(targets):
-        owner = targets[owner]
-        names.append(labels_of(owner))
-    return Case(query, ours, peers, world, tuple(names), owner in targets)
-
-
-def wire_of(name: Name) -> bytes:
-    return b"".join(bytes([len(label)]) + label for label in name) + b"\0"
-
-
-def labels_of(wire: bytes) -> Name:
-    found, at = [], 0
-    while wire[at]:
-        found.append(wire[at + 1 : at + 1 + wire[at]])
-        at += 1 + wire[at]
-    return tuple(found)
-
-
-@dataclass(frozen=True)
-class Known:
-    """Where `peers` go their own way: `holds` is asked for each of them."""
-
-    id: str
-    peers: tuple[str, ...]
-    why: str
-    holds: Callable[[Case, Answer], bool]
-
-
-def _leaves(case: Case, theirs: Answer) -> bool:
-    """The chain leads out of the first zone, and until then the peer has nothing else than geodns."""
-    first = case.world.apex(case.path[0])
-    inside = set(takewhile(lambda name: case.world.apex(name) == first, case.path))
-    if inside == set(case.path):
-        return False
-    own = {record for record in theirs.answer if labels_of(record[0]) in inside}
-    return case.ours.tc or own <= case.ours.answer
-
-
-def _by_wildcard(case: Case, theirs: Answer) -> bool:
-    return any((star := case.world.star(name)) is not None and star in case.world.empty for name in case.path)
-
-
-def _nested(case: Case, theirs: Answer) -> bool:
-    return any(case.world.is_nested(name) for name in case.path)
-
-
-KNOWN = (
-    Known(
-        "meta-type",
-        ("bind",),
-        "BIND answers unassigned query and meta types (128 to 255) with FORMERR; no RFC asks for that",
-        lambda case, theirs: FIRST_META <= case.query.qtype < ANY and theirs.rcode == FORMERR,
-    ),
-    Known(
-        "type-0",
-        ("knot",),
-        "Knot answers type 0, which is reserved, with NOTIMP",
-        lambda case, theirs: case.query.qtype == 0 and theirs.rcode == NOTIMP,
-    ),
-    Known(
-        "other-zone",
-        ("knot", "bind"),
-        "a chain into another zone of the server: Knot and BIND look no farther than the zone asked, "
-        "NSD goes on, as RFC 1034 §4.3.2 step 3a has it",
-        _leaves,
-    ),
-    Known(
-        "beside-cname",
-        ("knot", "bind"),
-        "no CNAME is followed for the types that RFC 2535 and 4035 allow beside one (Knot: RRSIG and NSEC)",
-        lambda case, theirs: case.query.qtype in BESIDE_CNAME and len(case.path) > 1 and theirs.aa,
-    ),
-    Known(
-        "nsec3-cname",
-        ("nsd",),
-        "NSD follows no CNAME for NSEC3 (RFC 5155 §7.2.8 lets no question for it be answered)",
-        lambda case, theirs: case.query.qtype == NSEC3 and len(case.path) > 1,
-    ),
-    Known(
-        "any-dname",
-        ("bind",),
-        "ANY below a DNAME: BIND stops behind the synthesized CNAME",
-        lambda case, theirs: (
-            case.query.qtype == ANY and len(case.path) > 1 and theirs.answer <= case.ours.answer
-        ),
-    ),
-    Known(
-        "loop",
-        ("nsd", "knot", "bind"),
-        "a chain without end: each server has its own bound, BIND says SERVFAIL at it",
-        lambda case, theirs: case.endless or len(case.path) > LONGEST or case.peers["bind"].rcode == SERVFAIL,
-    ),
-    Known(
-        "dname-once",
-        ("nsd",),
-        "a chain that passes one DNAME twice: NSD stops at the second time",
-        lambda case, theirs: (
-            any(record[1] == DNAME for record in theirs.answer) and theirs.answer < case.ours.answer
-        ),
-    ),
-    Known(
-        "empty-wildcard",
-        ("nsd",),
-        "NSD says NXDOMAIN where the wildcard is an empty non-terminal; RFC 4592 §4.1 says NODATA",
-        lambda case, theirs: theirs.rcode == NXDOMAIN and _by_wildcard(case, theirs),
-    ),
-    Known(
-        "nested",
-        ("nsd",),
-        "NSD has one tree for all zones: what an upper zone holds below a lower zone's apex shines through",
-        _nested,
-    ),
-    Known(
-        "undelegated-ds",
-        ("knot", "bind"),
-        "DS of a served zone that its upper zone does not delegate: NXDOMAIN would hide the whole zone (RFC "
-        "8020), and so might a wildcard; so NODATA, as NSD",
-        lambda case, theirs: (
-            case.query.qtype == DS
-            and fold(case.query.name) in case.world.apexes
-            and (theirs.rcode == NXDOMAIN or bool(theirs.answer))
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`findings`: unexplained differences; `classes`: the known disagreements that were met."""
+    """`findings`: unexplained differences; `classes`: the known ways that were met.
+
+    `voices`: how many peers say what the oracle says.
+    """
 
     findings: tuple[str, ...]
     classes: frozenset[str]
+    voices: int
 
 
 def judge(case: Case) -> Verdict:
+    standard = tell(case.world, case.query.name, case.query.qtype)
+    wrong, classes = _ours(case, _as_far(standard, case.ours))
+    findings = [f"{US}: {what}" for what in (*_frame(case.query, case.ours), *wrong)]
+    voices = 0
+    for peer, theirs in case.peers.items():
+        ways, told = _ways(case, peer, theirs)
+        wrong = _frame(case.query, theirs) + _sections(told, theirs)
+        if theirs.tc and case.query.qtype != ANY and not _Size(case.query, told).may_be_cut:
+            if peer == "nsd" and _Size(case.query, told, _hosts(case.world, told)).may_be_cut:
+                classes.add("host-tc")
+            else:
+                wrong.append("tc where all fits")
+        findings += [f"{peer}: {what}" for what in wrong]
+        classes.update(f"{peer}: {way}" for way in ways)
+        voices += not ways
+    return Verdict((*findings, *_alone(case)), frozenset(classes), voices)
+
+
+def _frame(query: Query, answer: Answer) -> list[str]:
+    """The parts of a reply that repeat the query."""
+    opt = None if query.payload is None else (0, 0x8000 if query.do else 0)
+    wanted = {
+        "flags": RESPONSE | query.packet[2] << 8 & 0x0100,
+        "question": query.packet[12 : 12 + len(answer.question)],
+        "opt": opt,
+    }
+    return [
+        f"{field} is {getattr(answer, field)}" for field in wanted if getattr(answer, field) != wanted[field]
+    ]
+
+
+def _sections(told: Told, answer: Answer) -> list[str]:
+    """Where an answer is not as told. A truncated one may leave records out, and say nothing else."""
+    wrong = [field for field in ("rcode", "aa") if getattr(told, field) != getattr(answer, field)]
+    for field in ("answer", "authority"):
+        told_, said = getattr(told, field), getattr(answer, field)
+        if not (said <= told_ if answer.tc else said == told_):
+            wrong.append(field)
+    return wrong
+
+
+def _as_far(standard: Told, ours: Answer) -> Told:
+    """The standard, ended where ours ends: of a long chain, and of one without end, some names are enough."""
+    if standard.round or len(standard.path) > LEAST:
+        told = standard.stages[min(LEAST, standard.round or LEAST) :]
+        if ours.answer in told and not ours.authority:
+            return Told(answer=set(ours.answer))
+    return standard
+
+
+def _ours(case: Case, told: Told) -> tuple[list[str], set[str]]:
+    answer, size = case.ours, _Size(case.query, told)
+    found = [f"{field} is not what the oracle says" for field in _sections(told, answer)]
     classes: set[str] = set()
-    voices = dict(case.peers)
-    for known in KNOWN:
-        for name in known.peers:
-            if name in voices and differs(case, voices[name]) and known.holds(case, voices[name]):
-                classes.add(known.id)
-                del voices[name]
-    findings = list(_fields(case, voices))
-    findings += _truncation(case, voices, classes)
-    findings += _additional(case, voices)
-    if case.ours.repeated:
-        findings.append("a record stands twice in a section")
-    return Verdict(tuple(findings), frozenset(classes))
-
-
-def differs(case: Case, theirs: Answer) -> bool:
-    return any(getattr(theirs, field) != getattr(case.ours, field) for field in FIELDS)
-
-
-def _minimal(case: Case) -> bool:
-    """ANY answered by RFC 8482 §4.2."""
-    return case.query.qtype == ANY and any(r[1:3] == (HINFO, RFC8482_TTL) for r in case.ours.answer)
-
-
-def _fields(case: Case, voices: Mapping[str, Answer]) -> list[str]:
-    findings = []
-    for field in FIELDS:
-        if field == "answer" and _minimal(case):
-            if not all(peer.answer or peer.tc for peer in voices.values()):
-                findings.append("answer: ANY of nothing")
-            continue
-        if field in SECTIONS and case.ours.tc:
-            continue
-        told = {getattr(peer, field) for peer in voices.values() if not (peer.tc and field in SECTIONS)}
-        mine = getattr(case.ours, field)
-        if len(told) > 1:
-            findings.append(f"{field}: the peers disagree, and it is not known why")
-        elif told and mine not in told:
-            findings.append(f"{field}: the peers agree on something else")
-    return findings
-
-
-def _truncation(case: Case, voices: Mapping[str, Answer], classes: set[str]) -> list[str]:
-    """TC where a required record does not fit. Of glue only Knot says so (RFC 9471)."""
-    if case.query.tcp:
-        return ["tc over TCP"] if case.ours.tc else []
-    if _minimal(case):
-        return []
-    limit = min(max(512, case.query.payload or 512), LIMIT)
-    told = {name: peer.tc for name, peer in voices.items()}
-    if not told or set(told.values()) == {case.ours.tc}:
-        return []
-    hosts = [labels_of(rdata) for _, rtype, _, rdata in case.ours.authority if rtype == NS]
-    if any(case.world.star(host) for host in hosts):
-        classes.add("wildcard-glue")
-        return []
-    near = max((*(peer.size for peer in voices.values()), case.ours.size)) > limit * 0.85
-    if told.get("knot") == case.ours.tc or "knot" not in told:
-        classes.add("glue-tc")
-        return []
-    if near:
+    if not answer.additional <= _beside(case.world, answer):
+        found.append("additional has what belongs to no host of the answer")
+    if not answer.tc and not told.glue <= answer.additional:
+        found.append("additional lacks glue")
+    if answer.repeated:
+        found.append("a record stands twice in a section")
+    if answer.size > size.limit:
+        found.append("too long")
+    if answer.tc and size.fits:
+        found.append("tc where all fits")
+    elif answer.tc and not size.must_be_cut:
         classes.add("near-the-limit")
+    elif answer.tc and any(not peer.tc for peer in case.peers.values()):
+        classes.add("glue-tc")
+    return found, classes
+
+
+def _beside(world: World, answer: Answer) -> set[Record]:
+    """The addresses of all hosts that the records of an answer name."""
+    found: set[Record] = set()
+    for owner, rtype, _, rdata in answer.answer | answer.authority:
+        if rtype in HOSTS_AT:
+            host = rdata[HOSTS_AT[rtype] :]
+            found |= world.addresses.get(labels_of(owner if host[:1] == b"\0" else host), set())
+    return found
+
+
+def _ways(case: Case, peer: str, theirs: Answer) -> tuple[tuple[str, ...], Told]:
+    """The fewest of a peer's ways that foretell its answer, and what they foretell; none: the standard."""
+    first: Told | None = None
+    for ways, told in foretold(peer, case.world, case.query.name, case.query.qtype):
+        fair = _some(told, theirs) if case.query.qtype == ANY else told
+        if not _sections(fair, theirs):
+            return ways, fair
+        first = first or told
+    assert first
+    return (), first
+
+
+def _some(told: Told, theirs: Answer) -> Told:
+    """ANY may be answered with some of the RRsets (RFC 8482 §4.1)."""
+    kinds = {record[:2] for record in theirs.answer}
+    return replace(told, answer={record for record in told.answer if record[:2] in kinds}) if kinds else told
+
+
+def _hosts(world: World, told: Told) -> set[Record]:
+    """The addresses of a referral's hosts wherever they lie, and those a wildcard would give them."""
+    found: set[Record] = set()
+    for host in (labels_of(rdata) for _, rtype, _, rdata in told.authority if rtype == NS):
+        encloser = next(host[i:] for i in range(len(host) + 1) if host[i:] in world.names)
+        for owner in (host, (STAR, *encloser)):
+            found |= {(wire(host), *record[1:]) for record in world.addresses.get(owner, ())}
+    return found
+
+
+def _alone(case: Case) -> list[str]:
+    """The three agree and geodns does not, whatever may explain them; but ANY, by RFC 8482."""
+    if case.query.qtype == ANY or case.ours.tc or any(peer.tc for peer in case.peers.values()):
         return []
-    return [f"tc: {case.ours.tc}, where {told}"]
+    said = {(peer.rcode, peer.aa, peer.answer, peer.authority) for peer in case.peers.values()}
+    ours = (case.ours.rcode, case.ours.aa, case.ours.answer, case.ours.authority)
+    return [f"{US} is alone"] if len(said) == 1 and ours not in said else []
 
 
-def _additional(case: Case, voices: Mapping[str, Answer]) -> list[str]:
-    """Only addresses of the zones, and all glue of a referral that the peers have in common (RFC 9471)."""
-    findings = []
-    theirs = [peer.additional for peer in voices.values() if not peer.tc]
-    if not case.ours.additional <= case.world.addresses:
-        findings.append("additional: a record that no zone has")
-    cuts = [r[0] for r in case.ours.authority if r[1] == NS]
-    if theirs and cuts:
-        glue = (frozenset.intersection(*theirs) & case.world.addresses) - case.ours.additional
-        if any(_inside(record, cuts[0]) for record in glue):
-            findings.append("additional: glue is missing")
-    return findings
+class _Size:
+    """Whether an answer has to be cut, may be, or fits: TC where a needed record does not fit (RFC 9471)."""
 
+    def __init__(self, query: Query, told: Told, others: Iterable[Record] = ()) -> None:
+        self.limit = 65535 if query.tcp else min(max(512, query.payload or 0), LIMIT)
+        self.ruler = Ruler(query.name, query.payload is not None)
+        self.records = {*told.answer, *told.authority, *told.glue, *others}
 
-def _inside(record: Record, cut: bytes) -> bool:
-    return record[0].endswith(cut)
+    @property
+    def may_be_cut(self) -> bool:
+        return self.ruler.most(self.records) > self.limit
+
+    @property
+    def must_be_cut(self) -> bool:
+        return self.ruler.least(self.records) > self.limit
+
+    @property
+    def fits(self) -> bool:
+        """Compressed as geodns does it: letters keep their case, so they must be alike."""
+        cased = any(label in owner for owner, *_ in self.records for label in CASED)
+        compressed = self.ruler.most if cased else lambda records: self.ruler.usual(records, COMPRESSED)
+        return compressed(self.records) <= self.limit

@@ -17,15 +17,20 @@ RARE = (0, 3, 10, 25, 46, 47, 48, 50, 59, 100, 128, 999, 65535)
 NUMBERS = {number: name for name, number in TYPES.items()}
 
 
+def number(rtype: str) -> int:
+    return TYPES[rtype]
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`packet` has id 0. `payload` None: no EDNS."""
+    """`packet` has id 0. `payload` None: no EDNS. `do`: the DNSSEC OK bit."""
 
     packet: bytes
     name: Name
     qtype: int
     payload: int | None
     tcp: bool
+    do: bool = False
 
     def __str__(self) -> str:
         manner = "no EDNS" if self.payload is None else f"EDNS {self.payload}"
@@ -79,10 +84,10 @@ def make(chance: Random, name: Name, qtype: int) -> Query:
         raw = bytes(o ^ 32 if 65 <= o & 0xDF <= 90 and chance.random() < 0.5 else o for o in raw)
     payload = chance.choice((None, None, 512, 1232, 1232, 4096, 0))
     rd = chance.choice((b"\0", b"\1"))
-    opt = b""
+    opt, do = b"", False
     if payload is not None:
-        do = chance.choice((b"\0\0", b"\x80\0"))
-        opt = b"\0\0\x29" + payload.to_bytes(2) + b"\0\0" + do + b"\0\0"
+        do = chance.random() < 0.5
+        opt = b"\0\0\x29" + payload.to_bytes(2) + b"\0\0" + (b"\x80\0" if do else b"\0\0") + b"\0\0"
     packet = b"\0\0" + rd + b"\0\0\1\0\0\0\0\0" + (b"\1" if opt else b"\0")
     packet += raw + qtype.to_bytes(2) + b"\0\1" + opt
-    return Query(packet, name, qtype, payload, chance.random() < 0.1)
+    return Query(packet, name, qtype, payload, chance.random() < 0.1, do)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.differential import answers
 from tests.differential.exchange import ask_all
-from tests.differential.judge import KNOWN, World, case_of, judge, labels_of
+from tests.differential.judge import WHY, Case, judge
+from tests.differential.oracle import World, labels_of
 from tests.differential.queries import NUMBERS, Query, ask
 from tests.differential.servers import US, started
 from tests.differential.zones import generate, text
@@ -20,6 +21,7 @@ from tests.differential.zones import generate, text
 ZONES = 20
 BATCH = 10_000
 SHOWN = 20  # findings that are kept in full
+MANY = 6  # records of a section that are shown
 WIDEST = 120  # characters of a record's data that are shown
 
 
@@ -31,27 +33,24 @@ class Report:
     zones: int = 0
     unexplained: int = 0
     classes: Counter[str] = field(default_factory=Counter)
+    voices: Counter[int] = field(default_factory=Counter)
     rcodes: Counter[int] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        why = {known.id: known.why for known in KNOWN} | OTHER
         told = ", ".join(f"{RCODES.get(code, code)} {count:,}" for code, count in sorted(self.rcodes.items()))
         lines = [
             f"{self.queries:,} queries about {self.zones} zones in {self.seconds:.0f} s ({told})",
+            "judged by the oracle and "
+            + ", ".join(f"{count:,} by {voices} peers" for voices, count in sorted(self.voices.items())),
             f"{self.unexplained:,} unexplained differences",
-            *(f"{count:8,}  {name}: {why[name]}" for name, count in self.classes.most_common()),
+            *(f"{count:8,}  {name}: {WHY[name]}" for name, count in self.classes.most_common()),
         ]
         return "\n".join([*lines, *self.findings])
 
 
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN"}
-OTHER = {
-    "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
-    "wildcard-glue": "NSD and Knot make glue from a wildcard that lies, never to be seen, below the cut",
-    "near-the-limit": "within a seventh of the limit: how well names are compressed decides about TC",
-}
 
 
 def run(count: int, seed: int, *, tell: Callable[[str], None] = lambda line: None) -> Report:
@@ -92,8 +91,9 @@ def _compare(seed: int, query: Query, replies: dict[str, bytes | None], world: W
             found += (f"{name}: {'no reply' if reply is None else f'unreadable, {error}'}",)
     if not found:
         ours = read.pop(US)
-        verdict = judge(case_of(query, ours, read, world))
+        verdict = judge(Case(query, ours, read, world))
         report.classes.update(verdict.classes)
+        report.voices[verdict.voices] += 1
         report.rcodes[ours.rcode] += 1
         found = verdict.findings
         read = {US: ours, **read}
@@ -109,7 +109,9 @@ def _told(seed: int, query: Query, found: tuple[str, ...], read: dict[str, answe
         flags = " ".join(flag for flag in ("aa", "tc") if getattr(answer, flag))
         lines.append(f"  {name}: {RCODES.get(answer.rcode, answer.rcode)} {flags} {answer.size} octets")
         for section in ("answer", "authority", "additional"):
-            lines += [f"    {section} {_record(record)}" for record in sorted(getattr(answer, section))]
+            records = sorted(getattr(answer, section))
+            lines += [f"    {section} {_record(record)}" for record in records[:MANY]]
+            lines += [f"    {section} and {len(records) - MANY} more"] if len(records) > MANY else []
     return "\n".join(lines)
 
 
