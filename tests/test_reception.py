@@ -218,6 +218,16 @@ def test_transfers_are_refused_but_ixfr_over_udp_is_sent_to_tcp_where_there_are_
         assert ask(lab_of(tmp_path, **terms), query("z.test", "IXFR"), limit=STREAM).rcode == "REFUSED"
 
 
+@pytest.mark.parametrize("name", ["z.test", "none.z.test", "static.z.test"])
+def test_a_transfer_is_refused_whether_or_not_its_opt_record_is_known(tmp_path: Path, name: str) -> None:
+    lab = lab_of(tmp_path)
+    for rtype in ("AXFR", "IXFR"):
+        asked = query(name, rtype, edns=1232)
+        assert ask(lab, asked).rcode == "REFUSED"
+        ask(lab, query(name, "A", edns=1232))
+        assert ask(lab, asked).rcode == "REFUSED"
+
+
 def test_a_signed_query_goes_to_whoever_knows_keys(tmp_path: Path) -> None:
     lab = lab_of(tmp_path)
     plain = query("static.z.test")

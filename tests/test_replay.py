@@ -286,6 +286,19 @@ def test_a_memory_is_bounded_recalls_what_is_used_and_counts_what_it_forgets() -
     assert memory.recall("2") is None
 
 
+def test_what_a_memory_forgets_is_taken_apart_a_little_at_a_time() -> None:
+    memory: Memory[int] = Memory(1000)
+    for i in range(5000):
+        memory.keep(str(i), i)
+    assert (len(memory.young), len(memory.old)) == (1000, 1000)
+    for _ in range(20):
+        memory.clear()
+        memory.keep("x", 1)
+    held = sum(map(len, memory._dying))
+    assert held <= 4 * 1000
+    assert (len(memory.young), len(memory.old)) == (1, 0)
+
+
 def test_a_flood_of_networks_and_names_leaves_bounded_memories(lab: Lab) -> None:
     replay = fresh(lab, places=50)
     for i in range(1000):

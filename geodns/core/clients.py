@@ -9,12 +9,14 @@ from geodns.core import edns
 from geodns.core.edns import Edns
 
 V = TypeVar("V")
+MAX_DYING = 4  # generations; a memory that is cleared without being filled keeps no more
 
 
 class Memory(Generic[V]):
     """A memory in two generations of `limit` entries: when the young one is full, the old one is forgotten.
 
-    What is recalled from the old generation becomes young again; what is forgotten is counted.
+    What is recalled from the old generation becomes young again; what is forgotten is counted. It is taken
+    apart two entries at a time, since no packet is to wait for 65,536 of them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,6 +24,7 @@ class Memory(Generic[V]):
         self.old: dict[bytes | str, V] = {}
         self.forgotten = 0
         self._limit = limit
+        self._dying: list[dict[bytes | str, V]] = []
 
     def recall(self, key: bytes | str) -> V | None:
         """What is known of a key that the young generation does not hold."""
@@ -33,11 +36,25 @@ class Memory(Generic[V]):
     def keep(self, key: bytes | str, value: V) -> None:
         if len(self.young) >= self._limit:
             self.forgotten += len(self.old)
+            self._bury(self.old)
             self.old, self.young = self.young, {}
         self.young[key] = value
+        for _ in range(2 if self._dying else 0):
+            if self._dying[-1]:
+                self._dying[-1].popitem()
+            else:
+                self._dying.pop()
+                break
 
     def clear(self) -> None:
+        self._bury(self.young)
+        self._bury(self.old)
         self.young, self.old = {}, {}
+
+    def _bury(self, entries: dict[bytes | str, V]) -> None:
+        if len(self._dying) >= MAX_DYING:
+            self._dying.clear()
+        self._dying.append(entries)
 
 
 class Seen(NamedTuple):

@@ -28,7 +28,7 @@ from geodns.core.terms import Terms
 from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take
 
 _TRANSFERS = (wire.AXFR.to_bytes(2), wire.IXFR.to_bytes(2))
-_MAX_READY = 1 << 20
+_MAX_READY = 1 << 18
 
 
 class Hooks(NamedTuple):
@@ -218,7 +218,7 @@ class Replay:
             if node is None:
                 return None
         if node < 0:
-            return ~node, end, tail
+            return None if packet[end - 4 : end - 2] in _TRANSFERS else (~node, end, tail)
         answer = state.by_type.get(node << 16 | packet[end - 4] << 8 | packet[end - 3])
         if answer is None:
             if packet[end - 4 : end - 2] in _TRANSFERS:
@@ -311,7 +311,7 @@ class Replay:
     def _ready(self, state: _State, answer: int, made: Made, number: int) -> Ready:
         set_ = state.sheets[made.sheet].sets.get(number) or self.fill(made.sheet, number)
         if len(state.ready) >= _MAX_READY:
-            state.ready.clear()
+            state.ready.popitem()
         ready = prepare(set_, made.body, made.an, made.flags, state.sheets[made.sheet].empty)
         state.ready[answer << 20 | number] = ready
         return ready
