@@ -207,11 +207,15 @@ def test_a_million_forged_networks_leave_a_limited_one_limited_and_memory_bounde
 
 def test_a_network_forgotten_before_its_time_has_one_burst_again_and_is_counted() -> None:
     limiter = Limiter(5, blocks=1000)
+    others = [f"10.{i >> 8}.{i & 255}.1" for i in range(1400)]
     assert len(passed(limiter, [START] * 9)) == 5
-    for i in range(1001):
-        limiter.over(f"10.{i >> 8}.{i & 255}.1", START)
+    for client in others[:1000]:
+        limiter.over(client, START)
     assert len(passed(limiter, [START] * 9)) == 5
+    for client in others[1000:]:
+        limiter.over(client, START)
     assert limiter.displaced == 500, "the first generation; the second one is still known"
+    assert limiter.over("192.0.2.1", START)
 
 
 def test_what_time_forgets_is_no_loss() -> None:

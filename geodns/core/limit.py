@@ -7,8 +7,8 @@ of t seconds at most responses * (t + 1) replies pass, and who keeps to the rate
 
 A full bucket need not be kept. Buckets lie in two generations; the young one becomes the old one, and the
 old one is dropped, after responses * interval (a second), in which the buckets of all who do not ask fill up.
-Only where the young one has no more room before that is something lost: it is counted as displaced, and
-those blocks begin anew with a full bucket. Why it is so: docs/adr/0010-rates-by-network.md.
+Only where the young one has no more room before that is something lost: such buckets are counted as
+displaced, and their blocks begin anew with full ones. Why it is so: docs/adr/0010-rates-by-network.md.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Limiter:
         self.outcomes: Counter[str] = Counter()
         self.displaced = 0
         self._interval = -(-SECOND // responses)
-        self._room = self._interval * (responses - 1)
+        self._second = self._interval * responses
+        self._room = self._second - self._interval
         self._slip = slip
         self._turn = 0  # of the queries that may be answered with TC
         self._exempt = _membership(exempt)
@@ -61,8 +62,9 @@ class Limiter:
         self._payload = payload
         self._young: dict[str, int] = {}
         self._old: dict[str, int] = {}
+        self._gone: dict[str, int] = {}  # an older one, not looked at, taken away piece by piece
         self._most = max(1, blocks // 2)
-        self._ages = 0  # when the young generation becomes the old one
+        self._turned = 0  # when the young one was the last one to become the old one
 
     @property
     def watched(self) -> int:
@@ -112,12 +114,12 @@ class Limiter:
     def _recall(self, block: str, now: int) -> int:
         """Take a block into the young generation; its `due`."""
         due = self._old.pop(block, 0)
-        if now >= self._ages or len(self._young) >= self._most:
-            if now < self._ages:
-                self.displaced += sum(due > now for due in self._old.values())
-            self._old, self._young = self._young, {}
-            self._ages = now + self._room + self._interval
+        if len(self._young) >= self._most or (now - self._turned >= self._second and not self._gone):
+            self._gone, self._old, self._young = self._old, self._young, {}
+            self._turned = now
         self._young[block] = due
+        for _ in range(min(2, len(self._gone))):  # no packet is to wait until all of it is taken away
+            self.displaced += self._gone.popitem()[1] > self._turned
         return due
 
 
