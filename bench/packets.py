@@ -11,12 +11,18 @@ from pathlib import Path
 from bench import data
 
 A = 1
-ECS = 8
+ECS, COOKIE = 8, 10
 NOERROR, NXDOMAIN = 0, 3
 
 
-def query(name: str, subnet: str | None = None, ident: int = 0, case: random.Random | None = None) -> bytes:
-    """An A query without RD; with EDNS(0) and Client Subnet where `subnet` (IPv4 CIDR) is given.
+def query(
+    name: str,
+    subnet: str | None = None,
+    ident: int = 0,
+    case: random.Random | None = None,
+    cookie: bytes | None = None,
+) -> bytes:
+    """An A query without RD; with EDNS(0) and an option where `subnet` (IPv4 CIDR) or `cookie` is given.
 
     `case` draws each letter's case (0x20).
     """
@@ -24,15 +30,24 @@ def query(name: str, subnet: str | None = None, ident: int = 0, case: random.Ran
     if case is not None:
         bits = case.getrandbits(len(labels))
         labels = bytes(o ^ 0x20 if 97 <= o <= 122 and bits >> i & 1 else o for i, o in enumerate(labels))
-    head = struct.pack("!6H", ident, 0, 1, 0, 0, 1 if subnet else 0)
-    return head + labels + b"\0\0\x01\0\x01" + (_opt(subnet) if subnet else b"")
+    options = [_option(ECS, _subnet(subnet))] if subnet else []
+    options += [_option(COOKIE, cookie)] if cookie else []
+    head = struct.pack("!6H", ident, 0, 1, 0, 0, 1 if options else 0)
+    return head + labels + b"\0\0\x01\0\x01" + (_opt(b"".join(options)) if options else b"")
 
 
-def _opt(subnet: str) -> bytes:
+def _opt(options: bytes) -> bytes:
+    return struct.pack("!BHHIH", 0, 41, 1232, 0, len(options)) + options
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return struct.pack("!HH", code, len(value)) + value
+
+
+def _subnet(subnet: str) -> bytes:
     address, _, length = subnet.partition("/")
     octets = ipaddress.IPv4Address(address).packed[: (int(length) + 7) // 8]
-    option = struct.pack("!HHHBB", ECS, 4 + len(octets), 1, int(length), 0) + octets
-    return struct.pack("!BHHIH", 0, 41, 1232, 0, len(option)) + option
+    return struct.pack("!HBB", 1, int(length), 0) + octets
 
 
 def write(path: Path, queries: Iterable[bytes]) -> int:
@@ -55,6 +70,12 @@ def all_names(count: int = data.NAMES) -> Iterator[bytes]:
 def random_case(count: int = 65_536) -> Iterator[bytes]:
     chance = random.Random(4)
     return (query(f"n{chance.randrange(data.NAMES)}.{data.ZONE}", case=chance) for _ in range(count))
+
+
+def new_cookies(count: int = 65_536) -> Iterator[bytes]:
+    """One name, each time with another client's cookie, which no server knows yet."""
+    chance = random.Random(8)
+    return (query(f"n0.{data.ZONE}", cookie=chance.randbytes(8)) for _ in range(count))
 
 
 def missing(count: int) -> Iterator[bytes]:

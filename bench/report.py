@@ -10,7 +10,7 @@ from bench.machine import Load
 from bench.run import Results
 from bench.server import SAMPLE
 
-CPU_WORKLOADS = ("one", "names", "case", "missing", "ecs-cold", "ecs-warm", "ecs-names")
+CPU_WORKLOADS = ("one", "names", "case", "missing", "ecs-cold", "ecs-warm", "ecs-names", "cookies")
 POWERDNS = ("powerdns", "powerdns-cached")
 
 # What the issue asks of the Python lane: the workload, beside what, at most.

@@ -63,6 +63,7 @@ WORKLOADS = (
         lambda: packets.random_subnets(data.NAMES),
         WARM,
     ),
+    Workload("cookies", "1 name, new DNS cookies", packets.new_cookies, FULL),
     Workload("latency", "1,000 names at 5,000 a second", packets.all_names, Load(10_000, 5.0, rate=5_000)),
 )
 

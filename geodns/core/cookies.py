@@ -7,6 +7,7 @@ the secret.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hmac import compare_digest
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -50,7 +51,7 @@ class Cookies:
         """Look at an option's value from a client's address; None where it is malformed."""
         if len(value) not in SIZES:
             return None
-        address = ip_address(client.partition("%")[0]).packed
+        address = _packed(client)
         theirs, made = value[:CLIENT], value[CLIENT : CLIENT + 8]
         for secret in self.secrets if len(value) == 24 and value[8] == 1 else ():
             if not compare_digest(value[16:], _hash(secret, theirs + made + address)):
@@ -67,6 +68,11 @@ class Cookies:
     def _make(self, theirs: bytes, address: bytes, now: int) -> bytes:
         made = _VERSION + (now & 0xFFFFFFFF).to_bytes(4)
         return theirs + made + _hash(self.secrets[0], theirs + made + address)
+
+
+@lru_cache(maxsize=1 << 14)
+def _packed(client: str) -> bytes:
+    return ip_address(client.partition("%")[0]).packed
 
 
 def _hash(secret: bytes, data: bytes) -> bytes:
