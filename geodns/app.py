@@ -44,7 +44,8 @@ from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
 from geodns.sampling import QueryLog
-from geodns.serve.door import Door
+from geodns.secondaries import Secondaries
+from geodns.serve.door import Door, StreamDoor
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
@@ -93,6 +94,7 @@ class Server:
         self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
+        self.secondaries = Secondaries(settings, os.environ, lambda: self.now)
         self.udp = [
             UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns
         ]
@@ -148,6 +150,7 @@ class Server:
             if self._stop.is_set():
                 return
             self._open(doors.datagrams(self), doors.streams(self))
+            self.secondaries.begin()
             log.info("answering", why=self.readiness.why, dns=[str(at) for at in self.settings.listen.dns])
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
@@ -157,7 +160,7 @@ class Server:
         finally:
             await self._close()
 
-    def _open(self, datagrams: Door, streams: Door) -> None:
+    def _open(self, datagrams: Door, streams: StreamDoor) -> None:
         for udp in self.udp:
             udp.door = self.query_log.watch("udp", datagrams)
         for tcp in self.tcp:
@@ -173,6 +176,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(tcp.stop() for tcp in self.tcp), *self._tasks, return_exceptions=True)
+        await self.secondaries.notifier.stop()
         await self.admin.stop()
         health = self.monitor.snapshot()
         await self.monitor.stop()
@@ -280,7 +284,8 @@ class Server:
 
     def _request(self) -> Request:
         kinds = frozenset(self.databases.current)
-        return Request(self.settings.zones, self.settings.lines, kinds, self.settings.limits.zone_bytes)
+        settings, zones = self.settings, self.secondaries.zones
+        return Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, zones)
 
     def _serials(self, digests: Mapping[str, str]) -> Mapping[str, int]:
         return self.store.serials(digests, time.time())
@@ -343,10 +348,12 @@ class Server:
                 places=limits.places,
                 terms=self.agreement.terms,
             )
+            self.replay.reception.signed = self.secondaries.signed(self.replay)
         self.sheets, self.reading = sheets, reading
+        self.secondaries.adopt(reading.contents)
         self._out &= self.world.pools.keys()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
-        gc.set_threshold(100_000, 50, 100)  # queries leave none behind
+        gc.set_threshold(5_000, 2, 1_000)  # queries leave none behind, and none shall wait for a long walk
         gc.enable()
         self.problem, self.loaded_at = [], time.time()
         for warning in reading.warnings:

@@ -7,7 +7,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from geodns.core.limit import Limiter
-from geodns.serve.door import Door
+from geodns.serve.door import Door, Messages, StreamDoor
 
 if TYPE_CHECKING:
     from geodns.app import Server
@@ -18,9 +18,15 @@ def datagrams(server: Server) -> Door:
     return _limited(server) if server.settings.rate.responses else _plain(server)
 
 
-def streams(server: Server) -> Door:
-    """The door for TCP."""
-    return _plain(server)
+def streams(server: Server) -> StreamDoor:
+    """The door for TCP, with zone transfers where somebody may have them."""
+    answer = _plain(server)
+    transfers = server.secondaries.transfers
+
+    def door(packet: bytes, client: str, limit: int) -> bytes | Messages | None:
+        return transfers.reply(packet, client) or answer(packet, client, limit)
+
+    return door if server.secondaries.peers else answer
 
 
 def waiting(server: Server) -> Door:

@@ -18,9 +18,10 @@ from time import monotonic
 from geodns.config.load import Known, load
 from geodns.config.schema.settings import Settings
 from geodns.core.compile.build import Built, build
+from geodns.core.compile.transfer import MAX_CONTENT, Content, content
 from geodns.core.failover import worst_case
 from geodns.core.names import to_text
-from geodns.errors import ConfigError, GeodnsError, Problem
+from geodns.errors import ConfigError, GeodnsError, Problem, Severity
 from geodns.geo.lines import carriers, merged
 from geodns.geo.mmdb import Identity, Kind, identity
 from geodns.geo.needs import missing
@@ -39,12 +40,16 @@ Found = frozenset[tuple[str, Identity | None]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to read: the zones folder, the operator's own carriers file, the databases there are."""
+    """What to read: the zones folder, the operator's own carriers file, the databases there are.
+
+    `transferred` are the apexes of the zones that somebody may transfer, None: all.
+    """
 
     zones: Path
     lines: Path | None
     kinds: frozenset[Kind]
     zone_bytes: int
+    transferred: frozenset[bytes] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,17 @@ class Slowest:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Files read and compiled. `model` has lost its zones' contents, which are in `built` now."""
+    """Files read and compiled. `model` has lost its zones' contents, which are in `built` now.
+
+    `contents` is what each zone's transfer holds, by apex; None where nobody may have it, or it is too long.
+    """
 
     model: Model
     lines: Mapping[str, Line]
     built: Built
     steered: Mapping[tuple[str, str], tuple[str, ...]]
     zones: tuple[ZoneSummary, ...]
+    contents: Mapping[bytes, Content | None]
     slowest: Slowest | None
     warnings: tuple[Problem, ...] = field(default=())
 
@@ -102,7 +111,7 @@ def read_model(request: Request) -> tuple[Model, Mapping[str, Line]]:
 def read(request: Request, serials: Serials) -> Reading:
     """Read and compile in this process. Raises ConfigError with every problem."""
     model, lines = read_model(request)
-    return _compile(model, lines, serials(_digests(model)))
+    return _compile(model, lines, serials(_digests(model)), request.transferred)
 
 
 def read_aside(request: Request, serials: Serials, given_up: Callable[[], bool] = lambda: False) -> Reading:
@@ -158,7 +167,7 @@ def _child(pipe: Connection, request: Request) -> None:
     try:
         model, lines = read_model(request)
         pipe.send(_digests(model))
-        pipe.send(_compile(model, lines, pipe.recv()))
+        pipe.send(_compile(model, lines, pipe.recv(), request.transferred))
     except ConfigError as error:
         pipe.send(_Failure(str(error), error.problems))
     except GeodnsError as error:
@@ -171,7 +180,9 @@ def _digests(model: Model) -> dict[str, str]:
     return {to_text(zone.apex): zone.digest for zone in model.zones}
 
 
-def _compile(model: Model, lines: Mapping[str, Line], kept: Mapping[str, int]) -> Reading:
+def _compile(
+    model: Model, lines: Mapping[str, Line], kept: Mapping[str, int], transferred: frozenset[bytes] | None
+) -> Reading:
     serials = {
         zone.apex: kept[to_text(zone.apex)] if zone.soa.serial is None else zone.soa.serial
         for zone in model.zones
@@ -183,8 +194,25 @@ def _compile(model: Model, lines: Mapping[str, Line], kept: Mapping[str, int]) -
         )
         for z in model.zones
     )
+    contents = {
+        z.apex: content(z, model, serials[z.apex]) if transferred is None or z.apex in transferred else None
+        for z in model.zones
+    }
     light = replace(model, zones=tuple(replace(zone, rrsets=(), steers=()) for zone in model.zones))
-    return Reading(light, lines, built, _steered(model), summaries, _slowest(model), model.problems)
+    warnings = (*model.problems, *_too_long(model, contents, transferred))
+    return Reading(light, lines, built, _steered(model), summaries, contents, _slowest(model), warnings)
+
+
+def _too_long(
+    model: Model, contents: Mapping[bytes, Content | None], transferred: frozenset[bytes] | None
+) -> list[Problem]:
+    """A warning for each zone that is to be transferred but cannot be."""
+    message = f"the zone is not transferred: with its steered names it is longer than {MAX_CONTENT >> 20} MiB"
+    return [
+        Problem("too-large", message, zone.position, severity=Severity.WARNING)
+        for zone in model.zones
+        if contents[zone.apex] is None and (transferred is None or zone.apex in transferred)
+    ]
 
 
 def _steered(model: Model) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -101,10 +101,23 @@ def samples(server: Server, totals: Totals) -> Samples:
         loaded={(): server.loaded_at},
         names={(zone.apex,): zone.names for zone in server.reading.zones},
         serial={(zone.apex,): zone.serial for zone in server.reading.zones},
+        **_secondaries(server),
         state_errors={(): server.store_errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
         admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
     )
+
+
+def _secondaries(server: Server) -> dict[str, Numbers]:
+    transfers, queries = server.secondaries.transfers, server.secondaries.queries
+    notifier = server.secondaries.notifier
+    return {
+        "transfers": {(result,): count for result, count in transfers.results.items()},
+        "transfers_refused": {(why,): n for why, n in (transfers.refusals + queries.refusals).items()},
+        "transfers_running": {(): transfers.running},
+        "notifies": {(result,): count for result, count in notifier.results.items()},
+        "notifies_pending": {(): notifier.pending},
+    }
 
 
 def _classes(server: Server) -> Numbers:

@@ -31,7 +31,18 @@ ROOMS = (
     "demo",
 )
 # app's wiring, and what it is made of
-APP = ("agreement", "app", "doors", "loading", "offline", "operations", "samples", "sampling", "showing")
+APP = (
+    "agreement",
+    "app",
+    "doors",
+    "loading",
+    "offline",
+    "operations",
+    "samples",
+    "sampling",
+    "secondaries",
+    "showing",
+)
 FLOORS = {
     "": 0,
     "errors": 0,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from geodns.config.schema.settings import SecretForm
+from geodns.config.schema.settings import KeyForm, SecretForm
 from geodns.errors import ConfigError, Position, Problem, Severity
 
 MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
@@ -38,6 +39,25 @@ def exposed(form: SecretForm) -> Problem | None:
         return None
     message, hint = "every user of this machine can read this secret", f"chmod o-rwx {form.file}"
     return Problem("open-secret", message, Position(str(form.file)), hint, Severity.WARNING)
+
+
+def tsig_secrets(keys: Mapping[str, KeyForm], environ: Mapping[str, str]) -> dict[str, bytes]:
+    """The secret of each TSIG key by its name. Raises ConfigError with a problem for each that has none."""
+    found: dict[str, bytes] = {}
+    problems: list[Problem] = []
+    for name, key in keys.items():
+        try:
+            text = b"".join(read_secret(key.secret, environ).split())
+            found[name] = b64decode(text, validate=True)
+        except ConfigError as error:
+            problems += error.problems
+        except ValueError:
+            source = Position(str(key.secret.file or key.secret.env))
+            message = f"the secret of the key '{name}' is no base64"
+            problems.append(Problem("bad-secret", message, source, "openssl rand -base64 32 makes one"))
+    if problems:
+        raise ConfigError(tuple(problems))
+    return found
 
 
 def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:

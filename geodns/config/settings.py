@@ -10,8 +10,9 @@ from typing import Any, get_origin
 from geodns.config import yaml
 from geodns.config.findings import Findings, did_you_mean
 from geodns.config.schema.reading import Adapter, read
-from geodns.config.schema.settings import Here, Listen, Settings
+from geodns.config.schema.settings import Here, Listen, Settings, TransferSettings
 from geodns.config.schema.types import Form
+from geodns.core.names import BadNameError, fold, from_text
 from geodns.errors import ConfigError, Position
 
 __all__ = ["Listen", "Settings", "load_settings"]
@@ -49,7 +50,37 @@ def load_settings(path: Path | None, overrides: Mapping[str, str], environ: Mapp
     if findings.failed or settings is None:
         raise ConfigError(findings.sorted())
     assert isinstance(settings, Settings)
+    _judge_transfer(settings.transfer, layered, findings)
+    if findings.failed:
+        raise ConfigError(findings.sorted())
     return settings
+
+
+def _judge_transfer(transfer: TransferSettings, document: yaml.Document, findings: Findings) -> None:
+    """Names of keys and zones are DNS names, and a peer's key is one that there is."""
+    known: set[bytes] = set()
+    for key in transfer.keys:
+        at = document.key_position(("transfer", "keys", key))
+        name = _name(key, at, findings)
+        if name in known:
+            findings.error("two-keys", f"there are two keys of the name '{key}': case does not count", at)
+        known.add(name)
+    for number, peer in enumerate(transfer.peers):
+        here: yaml.Loc = ("transfer", "peers", number)
+        if peer.key is not None and peer.key not in transfer.keys:
+            hint = did_you_mean(peer.key, transfer.keys) or "define it in transfer.keys"
+            at = document.position((*here, "key"))
+            findings.error("unknown-reference", f"there is no key '{peer.key}'", at, hint)
+        for index, zone in enumerate(peer.zones):
+            _name(zone, document.position((*here, "zones", index)), findings)
+
+
+def _name(text: str, at: Position, findings: Findings) -> bytes:
+    try:
+        return fold(from_text(text))
+    except BadNameError as error:
+        findings.error("bad-name", str(error), at)
+        return b""
 
 
 @dataclass(frozen=True, slots=True)

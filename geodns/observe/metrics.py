@@ -82,6 +82,15 @@ class Samples:
     loaded: Values = _gauge("loaded_timestamp_seconds", "When the zones in force were read.")
     names: Values = _gauge("names", "Names served.", "zone")
     serial: Values = _gauge("zone_serial", "SOA serial.", "zone")
+    transfers: Values = _counter(
+        "transfers", "Zone transfers; current: the asker had the zone already.", "result"
+    )
+    transfers_refused: Values = _counter(
+        "transfers_refused", "Transfers refused, and signed queries that could not be verified.", "reason"
+    )
+    transfers_running: Values = _gauge("transfers_running", "Zone transfers that are under way.")
+    notifies: Values = _counter("notifies", "Announcements of changed zones, by how they ended.", "result")
+    notifies_pending: Values = _gauge("notifies_pending", "Announcements not acknowledged yet.")
     state_errors: Values = _counter("state_errors", "Failed writes of the state file.")
     admin_requests: Values = _counter("admin_requests", "Requests to the admin API.", "status")
     admin_cut: Values = _counter("admin_cut", "Connections to the admin API that were ended.", "why")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 Door = Callable[[bytes, str, int], bytes | None]
@@ -10,6 +10,12 @@ Door = Callable[[bytes, str, int], bytes | None]
 
 Synchronous and quick; it is meant never to raise. The text of an IPv6 address carries no zone (`%eth0`).
 """
+
+Messages = Generator[bytes, None, None]
+"""The messages of a reply that has many: made one by one as the client takes them, always closed."""
+
+StreamDoor = Callable[[bytes, str, int], bytes | Messages | None]
+"""A door for transports that can carry such replies."""
 
 
 @dataclass(slots=True)

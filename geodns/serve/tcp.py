@@ -1,5 +1,9 @@
 """DNS over TCP (RFC 7766, RFC 9210): framed messages, pipelined, answered in order.
 
+A reply of many messages, a zone transfer, does not keep what was asked after it waiting (RFC 7766 §6.2.1.1):
+before each of its messages the connection is read and answered as far as one read goes, and the other
+connections have their turn. Several go on in turns. Their number is the door's to bound.
+
 What one client can hold is bounded on every side. In: one unfinished message (65,537 octets) and one read.
 Out: once its unsent replies pass the transport's high-water mark nothing more of its input is read or
 answered until it has taken them. Time: a connection that got no answer for `idle` seconds is closed,
@@ -13,11 +17,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from typing import cast
 
-from geodns.serve.door import Door, DoorStats
+from geodns.serve.door import DoorStats, Messages, StreamDoor
 from geodns.serve.sockets import bound, endpoint, refusal
 
 LIMIT = 65_535  # octets of a message
@@ -54,7 +58,7 @@ class TcpListener:
         self,
         address: str,
         port: int,
-        door: Door,
+        door: StreamDoor,
         *,
         connections: int = 1000,
         per_address: int = 50,
@@ -193,6 +197,9 @@ class _Connection(asyncio.BufferedProtocol):
         self._listener = listener
         self._pending = bytearray()
         self._blocked = False  # the client does not take its replies
+        self._streams: deque[Messages] = deque()  # replies of many messages, the next one's turn first
+        self._asked_all = False
+        self._due = False  # a message of a stream will be written two turns of the loop from now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -206,6 +213,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.leave(self)
+        while self._streams:
+            self._streams.popleft().close()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._listener.scratch
@@ -215,9 +224,10 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer_all()
 
     def eof_received(self) -> bool:
-        # The client has asked all it wants. Reading means not blocked, so every whole message has its answer:
-        # False lets the transport close once those have left.
-        return False
+        # The client has asked all it wants. Reading means not blocked, so every whole message has its answer
+        # or its stream: False lets the transport close once the answers have left.
+        self._asked_all = True
+        return bool(self._streams)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -231,6 +241,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer_all()
         if not self._blocked:
             self.transport.resume_reading()
+        self._continue()
 
     def _answer_all(self) -> None:
         """Answer every whole message that has come, in order, until the client stops taking answers."""
@@ -260,23 +271,57 @@ class _Connection(asyncio.BufferedProtocol):
         del pending[:start]
 
     def _ask(self, message: bytes) -> bytes | None:
-        """The reply with its length before it, or None for silence."""
+        """The reply with its length before it, or None for silence; one of many messages becomes a stream."""
         stats = self._listener.stats
         stats.received += 1
         try:
             reply = self._listener.door(message, self._client, LIMIT)
-            if reply is not None:
-                return len(reply).to_bytes(2, "big") + reply
+            if isinstance(reply, bytes):
+                return _framed(reply)
         except Exception as error:
             stats.fault(error)
-        else:
+            return None
+        if reply is None:
             stats.silent += 1
+        else:
+            self._streams.append(reply)
+            self._continue()
         return None
+
+    def _continue(self) -> None:
+        """Write the next message of a stream, but not before what the client sends meanwhile is answered."""
+        if self._streams and not self._due:
+            self._due = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._stream)  # between the two, the loop reads
+
+    def _stream(self) -> None:
+        self._due = False
+        if self._blocked or not self._streams or self.transport.is_closing():
+            return
+        stream = self._streams.popleft()
+        try:
+            message = next(stream, b"")
+            framed = _framed(message)
+        except Exception as error:
+            self._listener.stats.fault(error)
+            self.transport.abort()  # whoever has half of a reply must not take it for the whole
+            return
+        if message:
+            self._streams.append(stream)
+            self._write([framed])
+        elif self._asked_all and not self._streams:
+            self.transport.close()
+        self._continue()
 
     def _write(self, replies: list[bytes]) -> None:
         if replies:
             self._listener.answered(self)
             self.transport.write(b"".join(replies))
+
+
+def _framed(message: bytes) -> bytes:
+    return len(message).to_bytes(2, "big") + message
 
 
 def _source(client: str) -> str:
