@@ -166,7 +166,7 @@ def test_a_name_of_no_zone_is_refused_as_not_authoritative(tmp_path: Path) -> No
         ({}, []),
         ({"down": ["web/two"]}, []),
         ({"down": ["web"]}, [(0, "fail open: no endpoint of the pool is known to be up")]),
-        ({"paused": ["one", "two"]}, [(0, "paused: all regions of the pool are")]),
+        ({"paused": ["one", "two"]}, [(0, "paused: every region for this client is")]),
     ],
 )
 def test_answers_that_are_not_as_usual_say_so_where_that_is_wanted(

@@ -41,7 +41,7 @@ FIXED, WEIGHTED, TURNS, STICKY = range(4)
 STATES = (
     b"",
     b"fail open: no endpoint of the pool is known to be up",
-    b"paused: all regions of the pool are",
+    b"paused: every region for this client is",
 )
 SLOTS = 4096
 
