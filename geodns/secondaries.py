@@ -9,7 +9,7 @@ import structlog
 from dns.tsig import Key
 
 from geodns.config.schema.settings import PeerForm, Settings
-from geodns.config.secrets import exposed, tsig_secrets
+from geodns.config.secrets import tsig_secrets
 from geodns.core.names import fold, from_text, to_text
 from geodns.core.reception import Signed
 from geodns.core.replay import Replay
@@ -28,10 +28,6 @@ class Secondaries:
     def __init__(self, settings: Settings, environ: Mapping[str, str], clock: Callable[[], int]) -> None:
         forms = settings.transfer.keys
         secrets = tsig_secrets(forms, environ)
-        for form in forms.values():
-            warning = exposed(form.secret)
-            if warning is not None:
-                log.warning("secret", problem=str(warning))
         keys = {name: Key(name, secrets[name], forms[name].algorithm) for name in forms}
         self.peers = tuple(_peer(form, keys) for form in settings.transfer.peers)
         payload, limit = settings.limits.udp_payload, settings.limits.transfers

@@ -8,6 +8,7 @@ import pytest
 
 from geodns.config.schema.settings import SecretForm
 from geodns.config.secrets import MAX_SECRET, exposed, read_secret
+from geodns.config.settings import load_settings
 from geodns.errors import ConfigError
 
 
@@ -37,9 +38,14 @@ def test_what_is_no_secret_is_told_in_one_line_with_its_source(tmp_path: Path) -
         assert "\n" not in str(raised.value)
 
 
-def test_a_file_that_everybody_can_read_is_warned_of(tmp_path: Path) -> None:
-    assert exposed(in_file(tmp_path / "mine", mode=0o640)) is None
-    assert exposed(SecretForm.model_validate({"env": "KEY"})) is None
-    assert exposed(SecretForm.model_validate({"file": tmp_path / "none"})) is None
-    told = str(exposed(in_file(tmp_path / "open", mode=0o644)))
-    assert told.endswith(f"every user of this machine can read this secret (chmod o-rwx {tmp_path}/open)")
+def test_files_that_everybody_can_read_are_warned_of(tmp_path: Path) -> None:
+    in_file(tmp_path / "mine", mode=0o640)
+    in_file(tmp_path / "open", mode=0o644)
+    keys = ", ".join(f"{name}: {{secret: {{file: {name}}}}}" for name in ("mine", "open", "none"))
+    path = tmp_path / "geodns.yaml"
+    path.write_text(
+        f"cookies: {{secrets: {{file: open}}}}\ntransfer: {{keys: {{{keys}, var: {{secret: {{env: V}}}}}}}}"
+    )
+    (warning,) = exposed(load_settings(path, {}, {}))
+    told = "every user of this machine can read this secret"
+    assert str(warning) == f"{tmp_path}/open: warning: {told} (chmod o-rwx {tmp_path}/open)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -48,6 +49,7 @@ def check(
     settings: Settings | None = None
     try:
         settings = _settings(path)
+        problems += _secrets(settings)
         opened = _databases(settings, problems)
         model = _load(settings, opened, alone=path is not None and path.is_dir())
         failovers = _failovers(model)
@@ -69,6 +71,23 @@ def _settings(path: Path | None) -> Settings:
     if path is not None and path.is_dir():
         return settings_from(None, {"zones": str(path)})
     return settings_from(path, {})
+
+
+def _secrets(settings: Settings) -> list[Problem]:
+    """What is wrong with the secrets that the settings name."""
+    from geodns.agreement import Agreement
+    from geodns.config.secrets import exposed, tsig_secrets
+
+    found = exposed(settings)
+    for read in (
+        lambda: tsig_secrets(settings.transfer.keys, os.environ),
+        lambda: Agreement(settings, os.environ, bytes, 0.0),
+    ):
+        try:
+            read()
+        except ConfigError as error:
+            found += error.problems
+    return found
 
 
 def _databases(settings: Settings, problems: list[Problem]) -> Mapping[Kind, Database] | None:

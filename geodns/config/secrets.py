@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from geodns.config.schema.settings import KeyForm, SecretForm
+from geodns.config.schema.settings import KeyForm, SecretForm, Settings
 from geodns.errors import ConfigError, Position, Problem, Severity
 
 MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
@@ -30,15 +30,23 @@ def read_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
     return secret.strip()
 
 
-def exposed(form: SecretForm) -> Problem | None:
-    """The warning that every user of the machine can read the secret's file, or None."""
+def exposed(settings: Settings) -> list[Problem]:
+    """A warning for each secret whose file every user of the machine can read."""
+    forms = [*(key.secret for key in settings.transfer.keys.values()), settings.cookies.secrets]
+    files = [form.file for form in forms if form is not None and form.file is not None]
+    message = "every user of this machine can read this secret"
+    return [
+        Problem("open-secret", message, Position(str(path)), f"chmod o-rwx {path}", Severity.WARNING)
+        for path in dict.fromkeys(files)
+        if _is_open(path)
+    ]
+
+
+def _is_open(path: Path) -> bool:
     try:
-        if form.file is None or not form.file.stat().st_mode & stat.S_IROTH:
-            return None
-    except OSError:  # `read_secret` tells what is wrong with it
-        return None
-    message, hint = "every user of this machine can read this secret", f"chmod o-rwx {form.file}"
-    return Problem("open-secret", message, Position(str(form.file)), hint, Severity.WARNING)
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except (OSError, ValueError):  # what is wrong with it is told by whoever reads it
+        return False
 
 
 def tsig_secrets(keys: Mapping[str, KeyForm], environ: Mapping[str, str]) -> dict[str, bytes]:
