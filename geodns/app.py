@@ -26,10 +26,11 @@ from geodns.admin.auth import load_token
 from geodns.admin.control import Readiness
 from geodns.admin.server import AdminServer
 from geodns.agreement import Agreement
-from geodns.config.schema.settings import Settings
+from geodns.config.schema.settings import Listen, Settings
+from geodns.config.secrets import exposed
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
-from geodns.core.health import Health, Probe, Track
+from geodns.core.health import Health, Probe
 from geodns.core.index import Index
 from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
@@ -38,22 +39,20 @@ from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Overr
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
 from geodns.loading import Reading, Request
-from geodns.monitor.probes import Prober
-from geodns.monitor.schedule import Monitor
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
+from geodns.serve.sockets import speaks_ipv6
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
+from geodns.verdicts import Verdicts
 
-REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
 TICK = 0.25  # seconds between looks at the clock: how late a pause may end, how old `now` may be
 FOLLOW = 5.0  # seconds between looks at the database files
-SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
 MAX_TOLD = 10  # pools named in a line of the log
 
 log = structlog.get_logger("geodns")
@@ -70,8 +69,8 @@ class Server:
         self.now = int(self.started)
         self.loaded_at = 0.0
         self.problem: list[str] = []
+        self.database_problem: list[str] = []
         self.reloads: Counter[str] = Counter()
-        self.store_errors = 0
         self.world = World()
         self.readiness = Readiness(ready=False, why="starting")
         self.changing = asyncio.Lock()
@@ -80,7 +79,6 @@ class Server:
         self.sheets: Sheets
         self.replay: Replay
         self._watcher = watcher
-        self._pending: dict[Probe, Health] = {}
         self._loading = asyncio.Lock()
         self._out: set[str] = set()  # ids of the pools without an available region, as last told
         self._asked = False  # a reload that has not begun to read
@@ -95,9 +93,10 @@ class Server:
         self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
         self.secondaries = Secondaries(settings, os.environ, lambda: self.now)
-        self.udp = [
-            UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in settings.listen.dns
-        ]
+        for warning in exposed(settings):
+            log.warning("settings", problem=str(warning))
+        listen = _listen(settings)
+        self.udp = [UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in listen]
         self.tcp = [
             TcpListener(
                 at.host,
@@ -107,10 +106,10 @@ class Server:
                 per_address=limits.tcp_per_address,
                 idle=limits.tcp_idle,
             )
-            for at in settings.listen.dns
+            for at in listen
         ]
-        self.prober = Prober()
-        self.monitor = Monitor(self._observed, time.time, self.prober, limits.probes)
+        self.verdicts = Verdicts(self.apply, lambda: self.world.health, self.store, limits.probes)
+        self.monitor = self.verdicts.monitor
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
 
@@ -131,13 +130,14 @@ class Server:
             reading = loading.read(self._request(), self._serials)
             self._adopt(reading, Index.of(reading.built.names))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
-            await self._begin_checks()
+            async with self._loading:
+                await self.verdicts.begin(frozenset(self.world.pools_of))
             for work in (
                 self._tick,
                 self._follow_files,
                 self._follow_databases,
                 self._follow_secrets,
-                self._keep_verdicts,
+                self.verdicts.keep,
             ):
                 self._spawn(self._lasting(work))
             self._open(doors.waiting(self), doors.waiting(self))
@@ -151,7 +151,7 @@ class Server:
                 return
             self._open(doors.datagrams(self), doors.streams(self))
             self.secondaries.begin()
-            log.info("answering", why=self.readiness.why, dns=[str(at) for at in self.settings.listen.dns])
+            log.info("answering", why=self.readiness.why, dns=[*map(str, (*self.udp, *self.tcp))])
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
             if ready is not None:
@@ -178,10 +178,7 @@ class Server:
         await asyncio.gather(*(tcp.stop() for tcp in self.tcp), *self._tasks, return_exceptions=True)
         await self.secondaries.notifier.stop()
         await self.admin.stop()
-        health = self.monitor.snapshot()
-        await self.monitor.stop()
-        await self.prober.close()
-        self._remember(health)
+        await self.verdicts.close()
         self.store.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -203,12 +200,6 @@ class Server:
                 log.error("a background task failed and begins anew", task=work.__name__, exc_info=error)
                 await asyncio.sleep(FOLLOW)
 
-    async def _begin_checks(self) -> None:
-        async with self._loading:
-            remembered = self.store.verdicts(REMEMBERED, time.time())
-            watched = frozenset(self.world.pools_of)
-            self.apply(Observed(await self.monitor.set_probes(watched, remembered)))
-
     async def _first_round(self) -> None:
         """Wait for the first round of checks where no earlier verdict is remembered."""
         why = "remembered verdicts" if self.world.pools_of else "nothing is checked"
@@ -223,7 +214,7 @@ class Server:
             why = "the first round of checks is done"
             if late:
                 why = f"startup_wait is over, {late} of {of} probes did not answer"
-        self._flush()
+        self.verdicts.flush()
         self.readiness = Readiness(ready=not self._stop.is_set(), why=why)
         self._tell_outages(frozenset(self.world.pools))
 
@@ -254,31 +245,6 @@ class Server:
             log.error("no region is available", pools=lost[:MAX_TOLD], more=max(0, len(lost) - MAX_TOLD))
         if back:
             log.info("available again", pools=back[:MAX_TOLD], more=max(0, len(back) - MAX_TOLD))
-
-    def _observed(self, changes: Mapping[Probe, Health]) -> None:
-        """Changes that one turn of the event loop brings are one event."""
-        if not self._pending:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._pending.update(changes)
-
-    def _flush(self) -> None:
-        changes, self._pending = self._pending, {}
-        if not changes:
-            return
-        for probe, health in changes.items():
-            known = self.world.health.get(probe)
-            if known is None or known.verdict is not health.verdict:
-                log.info("verdict", probe=probe.id, verdict=health.verdict.value, reason=health.reason)
-        self.apply(Observed(changes))
-        tracks = self.monitor.snapshot()
-        self._spawn(asyncio.to_thread(self._remember, {p: tracks[p] for p in changes if p in tracks}))
-
-    def _remember(self, tracks: Mapping[Probe, Track]) -> None:
-        try:
-            self.store.save_verdicts({p.id: t.health for p, t in tracks.items()}, time.time())
-        except StoreError as error:
-            self.store_errors += 1
-            log.error("verdicts are not remembered", why=str(error))
 
     # files
 
@@ -398,8 +364,10 @@ class Server:
         while True:
             await asyncio.sleep(FOLLOW)
             if self.databases.changed():
-                for problem in await asyncio.to_thread(self.databases.reload):
-                    log.error("a geo database was not taken", problem=str(problem))
+                found = await asyncio.to_thread(self.databases.reload)
+                self.database_problem = [str(problem) for problem in found]
+                for line in self.database_problem:
+                    log.error("a geo database was not taken", problem=line)
                 lines, policies = self.reading.lines, self.world.policies.values()
                 self.geography = Geography(self.databases.current, lines, policies)
                 self.replay.forget()
@@ -413,10 +381,14 @@ class Server:
                 log.error("the secrets of cookies are not renewed", problem=str(error))
             await asyncio.sleep(FOLLOW)
 
-    async def _keep_verdicts(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE)
-            await asyncio.to_thread(self._remember, self.monitor.snapshot())
+
+def _listen(settings: Settings) -> list[Listen]:
+    """Where to listen. "All of IPv6", which is among the defaults, means nothing to a kernel without it."""
+    wanted = settings.listen.dns
+    found = [at for at in wanted if at.host != "::" or speaks_ipv6()]
+    if found != wanted and found:
+        log.warning("this machine has no IPv6", not_listening=[str(at) for at in wanted if at not in found])
+    return found or wanted
 
 
 def serve(settings: Settings) -> None:

@@ -107,6 +107,7 @@ class Operations:
             "problem": server.problem or None,
             "warnings": [str(problem) for problem in server.reading.warnings],
             "synthetic": server.geography.synthetic,
+            "database_problem": server.database_problem or None,
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(override) for override in server.world.overrides.values()],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},

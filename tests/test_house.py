@@ -42,6 +42,7 @@ APP = (
     "sampling",
     "secondaries",
     "showing",
+    "verdicts",
 )
 FLOORS = {
     "": 0,

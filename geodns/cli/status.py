@@ -32,6 +32,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("zone", [_zone(zone) for zone in found.get("zones") or []])
     yield "zones read", moment(found.get("loaded_at"))
     yield from _listed("NOT TAKEN", found.get("problem") or [])
+    yield from _listed("NOT TAKEN", found.get("database_problem") or [])
     yield from _listed("warning", found.get("warnings") or [])
     yield from _listed("paused", [_paused(override) for override in found.get("paused") or []])
     yield from _listed("database", [_database(database) for database in found.get("databases") or []])

@@ -40,6 +40,15 @@ def bound(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
     return sock
 
 
+def speaks_ipv6() -> bool:
+    """Whether the kernel knows IPv6 at all; it need not have an address."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        return False
+    return True
+
+
 def refusal(error: OSError, kind: socket.SocketKind, address: str, port: int) -> GeodnsError:
     """What to tell an operator whose address and port could not be had."""
     where = endpoint(kind, address, port)

@@ -139,12 +139,14 @@ def test_a_broken_database_changes_nothing_and_a_new_one_is_taken(
         file.write(os.urandom(4096))
         file.truncate(4096)
     until(lambda: "a geo database was not taken" in server.log())
+    assert str(live) in server.status()["database_problem"][0]
     assert german("10.50.0.0/24")
     assert not german("10.60.0.0/24")
     new = tmp_path / "new"
     new.write_bytes(_moved(databases["city"]))
     new.replace(live)
     until(lambda: german("10.60.0.0/24"))
+    assert server.status()["database_problem"] is None
     assert "Traceback" not in server.log()
 
 

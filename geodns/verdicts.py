@@ -1,0 +1,99 @@
+"""From probes' results to one event for the world, and into the store, so that a restart remembers them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from geodns.core.health import Health, Probe, Track
+from geodns.core.world import Observed
+from geodns.errors import StoreError
+from geodns.monitor.probes import Prober
+from geodns.monitor.schedule import Monitor
+from geodns.store.state import Store
+
+REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
+SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
+
+log = structlog.get_logger("geodns")
+
+
+class Verdicts:
+    """`apply` takes changes into the answers, `health` gives what they hold; `probes` run at a time.
+
+    `errors` counts saves that failed.
+    """
+
+    def __init__(
+        self,
+        apply: Callable[[Observed], None],
+        health: Callable[[], Mapping[Probe, Health]],
+        store: Store,
+        probes: int,
+    ) -> None:
+        self.errors = 0
+        self._prober = Prober()
+        self.monitor = Monitor(self._observed, time.time, self._prober, probes)
+        self._apply = apply
+        self._health = health
+        self._store = store
+        self._pending: dict[Probe, Health] = {}
+        self._changed: set[Probe] = set()  # and not yet saved
+        self._change = asyncio.Event()
+
+    async def begin(self, watched: frozenset[Probe]) -> None:
+        """Probe from now on, and take up what is remembered. Raises StoreError."""
+        remembered = self._store.verdicts(REMEMBERED, time.time())
+        self._apply(Observed(await self.monitor.set_probes(watched, remembered)))
+
+    def flush(self) -> None:
+        """What was observed and is not in the answers yet: changes of one turn of the loop are one event."""
+        changes, self._pending = self._pending, {}
+        if not changes:
+            return
+        held = self._health()
+        for probe, health in changes.items():
+            known = held.get(probe)
+            if known is None or known.verdict is not health.verdict:
+                log.info("verdict", probe=probe.id, verdict=health.verdict.value, reason=health.reason)
+        self._apply(Observed(changes))
+        self._changed.update(changes)
+        self._change.set()
+
+    async def keep(self) -> None:
+        """Save what changes at once, one save after the other, and everything now and then."""
+        whole = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._change.wait(), whole + SAVE - time.monotonic())
+            self._change.clear()
+            changed, self._changed = self._changed, set()
+            tracks = self.monitor.snapshot()
+            if time.monotonic() - whole >= SAVE:
+                whole = time.monotonic()
+            else:
+                tracks = {probe: tracks[probe] for probe in changed if probe in tracks}
+            await asyncio.to_thread(self._remember, tracks)
+
+    async def close(self) -> None:
+        """End all probes and save how they stand."""
+        tracks = self.monitor.snapshot()
+        await self.monitor.stop()
+        await self._prober.close()
+        self._remember(tracks)
+
+    def _observed(self, changes: Mapping[Probe, Health]) -> None:
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._pending.update(changes)
+
+    def _remember(self, tracks: Mapping[Probe, Track]) -> None:
+        try:
+            self._store.save_verdicts({p.id: t.health for p, t in tracks.items()}, time.time())
+        except StoreError as error:
+            self.errors += 1
+            log.error("verdicts are not remembered", why=str(error))
