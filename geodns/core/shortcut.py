@@ -55,8 +55,8 @@ class Shortcut(dict[bytes, Hot]):
         if packet[4:12] != (WITH_OPT if edns else PLAIN) or made.flags & (FLAG_NO_SUBNET | FLAG_DNAME):
             return
         source = made if ready is None else ready
-        bodies = [made.body] if ready is None else ready.bodies
-        if end + max(map(len, bodies)) > MAX_REPLY or (
+        longest = len(made.body) if ready is None else ready.longest
+        if end + longest > MAX_REPLY or (
             ready is not None and (ready.set.change_at or ready.set.state)
         ):
             return

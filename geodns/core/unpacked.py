@@ -5,12 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from operator import sub
 
 from geodns.core import wire
 from geodns.core.steer.picks import draw, mix
 from geodns.core.table import FIXED, FLAG_DNAME, FLAG_NO_SUBNET, TURNS, AnswerSet, Names
 
 Heads = tuple[bytes, bytes, bytes, bytes]
+MAX_SLICED = 1 << 14  # octets of an answer set's bodies; longer ones are sliced when they are asked for
 
 
 @dataclass(slots=True)
@@ -29,13 +31,14 @@ class Made:
 
 @dataclass(slots=True)
 class Ready:
-    """An answer set ready to send: `bodies[i]` starts its circle at member i.
+    """An answer set ready to send: `bodies[i]` starts its circle at member i, none is longer than `longest`.
 
     `order` leads from a draw, a turn or a slot to a start; it is empty where several are drawn one by one.
     """
 
     heads: Heads
-    bodies: list[bytes]
+    bodies: list[bytes] | Unsliced
+    longest: int
     pick: int
     order: array[int]
     total: int
@@ -84,16 +87,32 @@ def make(names: Names, answer: int) -> Made:
     )
 
 
+class Unsliced:
+    """The bodies of a set whose answers are many and long: all of them would be that number squared."""
+
+    def __init__(self, set_: AnswerSet, prefix: bytes) -> None:
+        self._set = set_
+        self._prefix = prefix
+
+    def __getitem__(self, start: int) -> bytes:
+        at = self._set.at
+        return self._prefix + self._set.rrs[at[start] : at[start + self._set.count]]
+
+
 def prepare(set_: AnswerSet, prefix: bytes, an: int, flags: int, empty: bytes) -> Ready:
     """Slice an answer set's circle at every start."""
     if not set_.members:
-        heads, bodies = heads_of(flags, an, 1, 0), [prefix + empty]
-        return Ready(heads, bodies, FIXED, set_.order, 1, set_.slot, set_, prefix, an, flags)
-    at, rrs, count = set_.at, set_.rrs, set_.count
+        body = prefix + empty
+        heads = heads_of(flags, an, 1, 0)
+        return Ready(heads, [body], len(body), FIXED, set_.order, 1, set_.slot, set_, prefix, an, flags)
+    at, count, members = set_.at, set_.count, set_.members
     heads = heads_of(flags, an + count, 0, 0)
-    bodies = [prefix + rrs[at[i] : at[i + count]] for i in range(set_.members)]
+    longest = len(prefix) + max(map(sub, at[count:], at[:members]))
+    bodies: list[bytes] | Unsliced = Unsliced(set_, prefix)
+    if members * longest <= MAX_SLICED:
+        bodies = [bodies[start] for start in range(members)]
     total = len(set_.order) if set_.pick == TURNS else set_.weights[-1]
-    return Ready(heads, bodies, set_.pick, set_.order, total, set_.slot, set_, prefix, an, flags)
+    return Ready(heads, bodies, longest, set_.pick, set_.order, total, set_.slot, set_, prefix, an, flags)
 
 
 def take(ready: Ready, tally: array[int], slot: int, chance: int) -> int:

@@ -139,7 +139,7 @@ def answer_set(spec: SheetSpec, odds: Odds, slot: int) -> AnswerSet:
         rrs=b"".join(records * 2),
         at=at,
         weights=weights,
-        order=_order(spec.pick, odds, spec.answers or members) if members > 1 else array("H"),
+        order=order_of(spec.pick, odds, spec.answers or members) if members > 1 else array("H"),
         ttl=spec.ttl,
         ttl_min=min(spec.ttl, spec.ttl_min),
         ttl_at=len(spec.owner) + 4,
@@ -155,19 +155,25 @@ def _pick(pick: Pick, members: int) -> int:
     return {Pick.WEIGHTED: WEIGHTED, Pick.ROUND_ROBIN: TURNS, Pick.STICKY: STICKY}[pick]
 
 
-def _order(pick: Pick, odds: Odds, count: int) -> array[int]:
+def order_of(pick: Pick, odds: Odds, count: int) -> array[int]:
+    """Where in the circle of at least two members an answer of `count` starts; see `Ready.order`."""
     members = odds.members
     match pick:
         case Pick.ROUND_ROBIN:
             return turns(tuple(m.weight for m in members))
         case Pick.STICKY:
-            named = tuple((m.region, f"{m.region}/{m.name}", m.weight) for m in members)
+            named = tuple((m.region, sticky_name(m), m.weight) for m in members)
             return split_slots(odds.split, named) if odds.split else slots(tuple(m[1:] for m in named))
         case _:
             one_draw = count == 1 or count >= len(members)
             if not one_draw or sum(m.weight for m in members) > MAX_DRAWS:
                 return array("H")
             return array("H", (i for i, m in enumerate(members) for _ in range(m.weight)))
+
+
+def sticky_name(member: Member) -> str:
+    """What a member's slots are found by."""
+    return f"{member.region}/{member.name}"
 
 
 def _rdata(member: Member, rtype: int) -> bytes:

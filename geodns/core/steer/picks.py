@@ -18,6 +18,7 @@ from math import log2
 from geodns.core.table import SLOTS
 
 MAX_TURNS = 4096
+KEPT = 1024  # members' costs, of 16 KiB each
 _MASK = (1 << 64) - 1
 
 
@@ -71,9 +72,9 @@ def slots(members: tuple[tuple[str, int], ...]) -> array[int]:
     member that goes gives away only its own slots, and one that comes takes only what becomes its own.
     """
     best = array("H", bytes(2 * SLOTS))
-    least = [cost / members[0][1] for cost in _costs(members[0][0])]
+    least = [cost / members[0][1] for cost in costs(members[0][0])]
     for index, (name, weight) in enumerate(members[1:], 1):
-        for slot, cost in enumerate(_costs(name)):
+        for slot, cost in enumerate(costs(name)):
             if cost / weight < least[slot]:
                 least[slot] = cost / weight
                 best[slot] = index
@@ -95,8 +96,8 @@ def split_slots(shares: tuple[tuple[str, int], ...], members: tuple[tuple[str, s
     return array("H", (inside[r][0][inside[r][1][slot]] for slot, r in enumerate(regions)))
 
 
-@lru_cache(maxsize=512)
-def _costs(name: str) -> array[int]:
+@lru_cache(maxsize=KEPT)
+def costs(name: str) -> array[int]:
     """-log2(u) in 2**-24 steps for each slot; rounding keeps the last bit of a libm out of the matter."""
     stream = array("Q", hashlib.shake_128(name.encode()).digest(8 * SLOTS))
-    return array("Q", (round((64 - log2(u + 1)) * (1 << 24)) + 1 for u in stream))
+    return array("I", [round((64 - log2(u + 1)) * (1 << 24)) + 1 for u in stream])
