@@ -16,6 +16,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ from geodns.admin.server import AdminServer
 from geodns.agreement import Agreement
 from geodns.config.schema.settings import Listen, Settings
 from geodns.config.secrets import exposed
+from geodns.core.compile.ahead import orders_ahead
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
@@ -128,7 +130,7 @@ class Server:
                 self.world, _ = apply(self.world, Overridden(override))
             self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
-            self._adopt(reading, Index.of(reading.built.names))
+            self._adopt(reading, await _indexed(reading))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             async with self._loading:
                 await self.verdicts.begin(frozenset(self.world.pools_of))
@@ -271,9 +273,7 @@ class Server:
                 reading = await asyncio.to_thread(
                     loading.read_aside, self._request(), self._serials, self._stop.is_set
                 )
-                index = Index(reading.built.names)
-                for _ in index.grow():
-                    await asyncio.sleep(0)
+                index = await _indexed(reading)
             except (GeodnsError, OSError) as error:
                 if self._stop.is_set():
                     return
@@ -408,3 +408,13 @@ async def _serve(settings: Settings, out: Aside) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     await server.run()
+
+
+async def _indexed(reading: Reading) -> Index:
+    """What can be made of a reading before it answers, made between packets."""
+    index = Index(reading.built.names)
+    for _ in chain(
+        index.grow(), orders_ahead(reading.built.sheets, reading.model.pools, reading.model.policies)
+    ):
+        await asyncio.sleep(0)
+    return index

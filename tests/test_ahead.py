@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from array import array
 from random import Random
+from types import SimpleNamespace
 
 import core_worlds as worlds
 import pytest
 
+from geodns import app
 from geodns.core.compile.ahead import orders_ahead
 from geodns.core.compile.bodies import SheetSpec, answer_set
 from geodns.core.edns import Subnet
@@ -49,6 +51,15 @@ def test_it_is_made_in_small_steps() -> None:
         before = after
     assert len(most) > 8
     assert max(most) == 1
+
+
+async def test_a_reading_is_put_into_service_with_its_orders_made() -> None:
+    lab = worlds.lab(sticky_seed())
+    for found in ORDERS:
+        found.cache_clear()
+    index = await app._indexed(SimpleNamespace(built=lab.built, model=lab.model))  # type: ignore[arg-type]
+    assert index.nodes == lab.replay.state.index.nodes
+    assert picks.costs.cache_info().currsize > 8
 
 
 def test_no_more_costs_are_made_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

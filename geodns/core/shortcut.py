@@ -56,9 +56,7 @@ class Shortcut(dict[bytes, Hot]):
             return
         source = made if ready is None else ready
         longest = len(made.body) if ready is None else ready.longest
-        if end + longest > MAX_REPLY or (
-            ready is not None and (ready.set.change_at or ready.set.state)
-        ):
+        if end + longest > MAX_REPLY or (ready is not None and (ready.set.change_at or ready.set.state)):
             return
         name = packet[2:end].lower()
         hot = self.get(name)
