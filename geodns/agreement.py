@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 
 from geodns.config.schema.settings import Settings
-from geodns.config.secrets import read_secret
+from geodns.config.secrets import cookie_secrets
 from geodns.core.cookies import SECRET, Cookies
 from geodns.core.terms import Terms
-from geodns.errors import ConfigError, Position, Problem
 
-MAX_SECRETS = 16
 LASTS = 86400.0  # seconds until a server that was given no secret makes its next one
 _EVERYBODY = {"0.0.0.0/0", "::/0"}
-_SECRET = re.compile(rb"[0-9A-Fa-f]{32}").fullmatch
 
 
 class Agreement:
@@ -41,7 +37,8 @@ class Agreement:
 
         Raises ConfigError where they cannot be had any more; the old ones stay in force.
         """
-        secrets = self._given() if self._settings.cookies.secrets else self._own(now)
+        form = self._settings.cookies.secrets
+        secrets = cookie_secrets(form, self._environ) if form else self._own(now)
         if secrets == self._secrets:
             return False
         self._secrets = secrets
@@ -53,19 +50,6 @@ class Agreement:
             return self._secrets
         self._since = now
         return (self._chance(SECRET), *self._secrets[:1])
-
-    def _given(self) -> tuple[bytes, ...]:
-        form = self._settings.cookies.secrets
-        assert form is not None
-        lines = read_secret(form, self._environ).split()
-        for number, line in enumerate(lines, 1):
-            if not _SECRET(line) or number > MAX_SECRETS:
-                message = f"line {number} is no secret of {2 * SECRET} hex digits"
-                if number > MAX_SECRETS:
-                    message = f"there are more than {MAX_SECRETS} secrets"
-                source = Position(str(form.file or form.env))
-                raise ConfigError((Problem("bad-secret", message, source, f"openssl rand -hex {SECRET}"),))
-        return tuple(bytes.fromhex(line.decode()) for line in lines)
 
 
 def _terms(settings: Settings, secrets: tuple[bytes, ...]) -> Terms:

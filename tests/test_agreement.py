@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from geodns.agreement import LASTS, MAX_SECRETS, Agreement
+from geodns.agreement import LASTS, Agreement
+from geodns.config.secrets import MAX_COOKIE_SECRETS
 from geodns.config.settings import load_settings
 from geodns.core.terms import Terms
 from geodns.errors import ConfigError
@@ -102,7 +103,7 @@ def test_secrets_from_the_environment(tmp_path: Path) -> None:
     [
         (f"{ONE}\nx{ONE[1:]}", "line 2 is no secret of 32 hex digits"),
         (ONE[1:], "line 1 is no secret of 32 hex digits"),
-        (f"{ONE}\n" * (MAX_SECRETS + 1), "there are more than 16 secrets"),
+        (f"{ONE}\n" * (MAX_COOKIE_SECRETS + 1), "there are more than 16 secrets"),
         ("", "is empty"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from base64 import b64decode
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from geodns.config.schema.settings import KeyForm, SecretForm, Settings
 from geodns.errors import ConfigError, Position, Problem, Severity
 
 MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
+MAX_COOKIE_SECRETS = 16
+_COOKIE_SECRET = re.compile(rb"[0-9A-Fa-f]{32}").fullmatch
 
 
 def read_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
@@ -68,6 +71,19 @@ def tsig_secrets(keys: Mapping[str, KeyForm], environ: Mapping[str, str]) -> dic
     return found
 
 
+def cookie_secrets(form: SecretForm, environ: Mapping[str, str]) -> tuple[bytes, ...]:
+    """The secrets of DNS Cookies, the one that makes them first. Raises ConfigError for what is none."""
+    lines = read_secret(form, environ).split()
+    source = str(form.file or form.env)
+    if len(lines) > MAX_COOKIE_SECRETS:
+        _refuse(source, f"there are more than {MAX_COOKIE_SECRETS} secrets")
+    for number, line in enumerate(lines, 1):
+        if not _COOKIE_SECRET(line):
+            message = f"line {number} is no secret of 32 hex digits"
+            _refuse(source, message, "openssl rand -hex 16 makes one")
+    return tuple(bytes.fromhex(line.decode()) for line in lines)
+
+
 def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:
     if name not in environ:
         _refuse(name, "the variable is not set, but geodns.yaml takes a secret from it")
@@ -82,5 +98,5 @@ def _of_file(path: Path) -> bytes:
         _refuse(str(path), f"the secret cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
-def _refuse(source: str, message: str) -> NoReturn:
-    raise ConfigError((Problem("bad-secret", message, Position(source)),))
+def _refuse(source: str, message: str, hint: str = "") -> NoReturn:
+    raise ConfigError((Problem("bad-secret", message, Position(source), hint),))
