@@ -65,6 +65,13 @@ def test_a_burst_is_as_large_as_what_a_second_brings() -> None:
     assert len(passed(limiter, [START + 20 * SECOND] * 80)) == 50
 
 
+def test_a_rate_that_does_not_divide_a_second_is_kept_to_the_nanosecond() -> None:
+    limiter = Limiter(3)
+    almost_thirds = [START + i * 333_333_333 for i in (1, 2, 3)]
+    assert passed(limiter, [START] * 4) == [START] * 3
+    assert passed(limiter, almost_thirds) == almost_thirds[1:], "six would be more than 3 * 1.999999999"
+
+
 def test_queries_over_the_limit_do_not_lengthen_it() -> None:
     limiter = Limiter(10)
     flood = [START + i * MS for i in range(10_000)]
@@ -150,6 +157,7 @@ def test_that_word_is_the_question_with_tc_and_no_longer_than_the_query(packet: 
         QUERY[:4] + b"\0\2" + QUERY[6:],
         QUERY[:4] + b"\0\0" + QUERY[6:],
         query("www.shop.example", edns=1232)[:-1],
+        query(b"", edns=1232)[:4] + b"\0\0" + query(b"", edns=1232)[6:12] + query(b"", edns=1232)[16:],
     ],
 )
 def test_what_has_no_question_to_echo_gets_silence(packet: bytes) -> None:

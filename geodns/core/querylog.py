@@ -72,7 +72,7 @@ def entry(table: Table, packet: bytes, client: str, reply: bytes | None) -> Fiel
         return found | {"silence": _silence(packet)}
     told, query = _read(reply), _query(packet)
     found["rcode"] = dns.rcode.to_text(dns.rcode.Rcode(told.rcode))
-    if query is not None and query.qclass != wire.CH and told.rcode in _ANSWERED:
+    if query is not None and told.rcode in _ANSWERED:
         found |= _data(table, query, client, reply, told)
     if told.subnet is not None:
         found["scope"] = told.subnet[3]
