@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from e2e_support import Origin, Server
+from resolver_support import MAKES, Resolver
 
 from geodns.demo.databases import FILES, build
 
@@ -46,3 +47,12 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     folder = tmp_path_factory.mktemp("databases")
     build(folder)
     return {kind.lower(): folder / name for kind, name in FILES.items()}
+
+
+@pytest.fixture(params=MAKES)
+def resolver(
+    request: pytest.FixtureRequest, required: Callable[[str], str], resolvers: Mapping[str, Resolver]
+) -> Resolver:
+    """Each of the file's `resolvers` in turn; the test is left where the machine lacks it."""
+    required(MAKES[request.param].program)
+    return resolvers[request.param]
