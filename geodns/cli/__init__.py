@@ -14,6 +14,8 @@ from geodns.cli.check import check
 from geodns.cli.common import refuse, unexpected
 from geodns.cli.demo import app as demo
 from geodns.cli.explain import explain
+from geodns.cli.export import export
+from geodns.cli.import_ import import_
 from geodns.cli.pause import pause
 from geodns.cli.regions import regions
 from geodns.cli.resume import resume
@@ -30,8 +32,8 @@ app = typer.Typer(
     help="An authoritative DNS server that answers with the nearest healthy address.",
 )
 app.add_typer(demo, name="demo")
-for verb in (serve, check, explain, ask, schema, status, regions, pause, resume):
-    app.command(verb.__name__)(verb)
+for verb in (serve, check, explain, ask, schema, status, regions, pause, resume, import_, export):
+    app.command(verb.__name__.rstrip("_"))(verb)
 
 
 def _version(wanted: bool) -> None:
