@@ -29,7 +29,7 @@ from geodns.admin.server import AdminServer
 from geodns.agreement import Agreement
 from geodns.config.schema.settings import Listen, Settings
 from geodns.config.secrets import exposed
-from geodns.core.compile.ahead import orders_ahead
+from geodns.core.compile.ahead import sets_ahead
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
@@ -414,7 +414,7 @@ async def _indexed(reading: Reading) -> Index:
     """What can be made of a reading before it answers, made between packets."""
     index = Index(reading.built.names)
     for _ in chain(
-        index.grow(), orders_ahead(reading.built.sheets, reading.model.pools, reading.model.policies)
+        index.grow(), sets_ahead(reading.built.sheets, reading.model.pools, reading.model.policies)
     ):
         await asyncio.sleep(0)
     return index

@@ -1,19 +1,22 @@
-"""What takes long in an answer set, made before the first client asks for it: in which order members start.
+"""Answer sets that take long, made before the first client asks, so that no packet waits for them.
 
-A sticky answer's 4096 slots take milliseconds, each endpoint's costs in them some more, once. They depend on
-the members alone, so what is made here for every region while all is up is there when a class is first seen.
+A sticky answer's 4096 slots take milliseconds, each endpoint's costs in them some more; a pool of hundreds
+has hundreds of records to pack. All that depends on the members alone and is remembered where it is made:
+what was made for every region while all is up is there when a class is first seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from geodns.core.compile.bodies import FAMILY, SheetSpec, order_of, sticky_name
+from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set, sticky_name
 from geodns.core.health import Health, Verdict
 from geodns.core.steer.odds import decide
 from geodns.core.steer.orders import Group
 from geodns.core.steer.picks import KEPT, costs
 from geodns.model import AnyRegion, Endpoint, Pick, Policy, Pool, Split
+
+FEW = 8  # endpoints, of which an answer set is made in no time
 
 
 class _AllUp:
@@ -26,28 +29,28 @@ class _AllUp:
         return None
 
 
-def orders_ahead(
+def sets_ahead(
     specs: tuple[SheetSpec, ...], pools: Mapping[str, Pool], policies: Mapping[str, Policy]
 ) -> Iterator[None]:
-    """Make the orders of all answers that are not weighted, a few milliseconds of work between two yields.
+    """Make the answer sets of sticky names and large pools, a few milliseconds of work between two yields.
 
-    No more names are looked at than their costs are kept of.
+    No more endpoints are looked at than their costs are kept of.
     """
     names: set[str] = set()
-    known = {(s.pool, s.policy, s.rtype, s.pick, s.answers) for s in specs if s.pick is not Pick.WEIGHTED}
-    for pool_id, policy, rtype, pick, answers in sorted(known, key=str):
-        for group in _groups(pools[pool_id], policies[policy]):
-            odds = decide(pools[pool_id], (group,), _AllUp(), FAMILY[rtype])
-            if pick is Pick.STICKY:
-                for member in odds.members:
-                    names.add(sticky_name(member))
-                    if len(names) > KEPT:
-                        return
-                    costs(sticky_name(member))
-                    yield
-            if len(odds.members) > 1:
-                order_of(pick, odds, answers or len(odds.members))
+    for spec in dict.fromkeys(specs):
+        pool = pools[spec.pool]
+        if spec.pick is not Pick.STICKY and sum(len(region.endpoints) for region in pool.regions) <= FEW:
+            continue
+        for group in _groups(pool, policies[spec.policy]):
+            odds = decide(pool, (group,), _AllUp(), FAMILY[spec.rtype])
+            for name in map(sticky_name, odds.members if spec.pick is Pick.STICKY else ()):
+                names.add(name)
+                if len(names) > KEPT:
+                    return
+                costs(name)
                 yield
+            answer_set(spec, odds, 0)
+            yield
 
 
 def _groups(pool: Pool, policy: Policy) -> list[Group]:

@@ -139,7 +139,7 @@ def answer_set(spec: SheetSpec, odds: Odds, slot: int) -> AnswerSet:
         rrs=b"".join(records * 2),
         at=at,
         weights=weights,
-        order=order_of(spec.pick, odds, spec.answers or members) if members > 1 else array("H"),
+        order=_order(spec.pick, odds, spec.answers or members) if members > 1 else array("H"),
         ttl=spec.ttl,
         ttl_min=min(spec.ttl, spec.ttl_min),
         ttl_at=len(spec.owner) + 4,
@@ -155,8 +155,7 @@ def _pick(pick: Pick, members: int) -> int:
     return {Pick.WEIGHTED: WEIGHTED, Pick.ROUND_ROBIN: TURNS, Pick.STICKY: STICKY}[pick]
 
 
-def order_of(pick: Pick, odds: Odds, count: int) -> array[int]:
-    """Where in the circle of at least two members an answer of `count` starts; see `Ready.order`."""
+def _order(pick: Pick, odds: Odds, count: int) -> array[int]:
     members = odds.members
     match pick:
         case Pick.ROUND_ROBIN:
