@@ -57,3 +57,8 @@ class StoreError(GeodnsError):
     def __init__(self, message: str, *, full: bool = False) -> None:
         super().__init__(message)
         self.full = full
+
+
+def printable(text: str) -> str:
+    """What is quoted may hold anything; what is told fits a line of a terminal or a log."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

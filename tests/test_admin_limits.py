@@ -65,6 +65,13 @@ class TestBadRequests:
         reply = await api("GET", "/api/v2/status")
         assert (reply.status, reply.body["code"]) == (404, "no-such-resource")
 
+    @pytest.mark.parametrize("path", ["/api/v1/regions/%00%1b%0a/pause", "/api/%00%1b%0a"])
+    async def test_what_is_told_of_a_strange_path_fits_a_line(self, api: Api, path: str) -> None:
+        reply = await api("PUT", path, {"reason": "x"})
+        assert reply.status == 404
+        assert reply.body["detail"].isprintable()
+        assert "\\x00\\x1b\\n" in reply.body["detail"]
+
     @pytest.mark.parametrize(
         ("method", "path", "allow"),
         [

@@ -103,7 +103,7 @@ def flag(body: Mapping[str, object], key: str) -> bool:
 
 def bad(detail: str) -> ProblemError:
     """The problem of a body that cannot be used."""
-    return ProblemError(400, "bad-body", detail.encode("utf-8", "backslashreplace").decode())
+    return ProblemError(400, "bad-body", detail)
 
 
 def _listed(names: tuple[str, ...]) -> str:

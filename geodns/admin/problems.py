@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from geodns.core.guard import Refused, UnknownRegion
-from geodns.errors import GeodnsError, StoreError
+from geodns.errors import GeodnsError, StoreError, printable
 
 _TITLES = {
     "bad-body": "The body cannot be used",
@@ -42,7 +42,7 @@ class ProblemError(Exception):
         super().__init__(detail)
         self.status = status
         self.code = code
-        self.detail = detail
+        self.detail = printable(detail)
         self.headers = dict(headers or {})
         self.more = more
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from geodns.errors import Position, Problem, Severity
+from geodns.errors import Position, Problem, Severity, printable
 
 LIMIT = 1000
 LONGEST = 400  # letters of a message
@@ -45,9 +45,7 @@ class Findings:
 
 
 def _one_line(text: str) -> str:
-    """What a file quotes may hold anything; what is told fits a line of a terminal or a log."""
-    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
