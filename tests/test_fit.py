@@ -18,6 +18,7 @@ labels = st.sampled_from([b"a", b"A", b"bb", b"mail", b"\0", b"." * 63])
 names = st.lists(labels, max_size=3).map(lambda found: b"".join(bytes([len(x)]) + x for x in found) + b"\0")
 rdatas = st.one_of(
     st.tuples(st.sampled_from([wire.NS, wire.CNAME, wire.PTR, wire.DNAME]), names),
+    st.tuples(st.just(wire.SOA), st.tuples(names, names).map(lambda two: b"".join(two) + bytes(20))),
     st.tuples(st.just(wire.MX), names.map(lambda name: b"\0\x0a" + name)),
     st.tuples(st.just(wire.SRV), names.map(lambda name: bytes(6) + name)),
     st.tuples(st.just(wire.TXT), st.just(b"\4mail")),
@@ -37,9 +38,10 @@ def told(body: bytes, count: int) -> list[tuple[str, str, int]]:
 @given(bodies)
 def test_compression_changes_no_record(parts: list[bytes]) -> None:
     body = b"".join(parts)
-    tight = compressed(len(PACKET), body)
-    assert len(tight) <= len(body)
-    assert told(tight, len(parts)) == told(body, len(parts))
+    for question in (b"\0", QUESTION[:-4]):
+        tight = compressed(len(PACKET), body, question)
+        assert len(tight) <= len(body)
+        assert told(tight, len(parts)) == told(body, len(parts))
 
 
 def test_names_are_written_once_but_not_where_compression_is_forbidden() -> None:
@@ -50,6 +52,27 @@ def test_names_are_written_once_but_not_where_compression_is_forbidden() -> None
     assert tight == wire.record(name, wire.MX, 1, b"\0\1" + pointer) + wire.record(
         pointer, wire.SRV, 1, bytes(6) + name
     )
+
+
+def test_where_it_counts_the_question_takes_part() -> None:
+    """A referral for a cut of 200 octets, asked for just that: the name is written once, not twice."""
+    cut = (b"\x3f" + b"n" * 63) * 3 + b"\4test\0"
+    packet = PACKET[:12] + cut + b"\0\1\0\1"
+    body = wire.record(cut, wire.NS, 1, b"\2ns" + cut)
+    one_too_few, just_enough = (
+        Fitter().reply(packet, len(packet), 0, b"", len(packet) + 17 + most, ((heads_of(0, 0, 1, 0), body),))
+        for most in (-1, 0)
+    )
+    assert one_too_few[2] & 2
+    assert just_enough[len(packet) :] == wire.record(POINTER, wire.NS, 1, b"\2ns" + POINTER)
+
+
+def test_the_names_of_an_soa_are_compressed() -> None:
+    apex = b"\4zone\4test\0"
+    names_, numbers = (b"\2ns" + apex, b"\5admin" + apex), bytes(20)
+    tight = compressed(len(PACKET), wire.record(apex, wire.SOA, 1, b"".join(names_) + numbers))
+    pointer = (0xC000 | len(PACKET)).to_bytes(2)
+    assert tight == wire.record(apex, wire.SOA, 1, b"\2ns" + pointer + b"\5admin" + pointer + numbers)
 
 
 def reply(fitter: Fitter, body: bytes, most: int) -> bytes:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dns.rdatatype import to_text
+
 from tests.differential import answers
 from tests.differential.exchange import ask_all
 from tests.differential.judge import WHY, Case, judge
 from tests.differential.oracle import World, labels_of
-from tests.differential.queries import NUMBERS, Query, ask
+from tests.differential.queries import Query, ask
 from tests.differential.servers import US, started
 from tests.differential.zones import generate, text
 
@@ -118,4 +120,4 @@ def _told(seed: int, query: Query, found: tuple[str, ...], read: dict[str, answe
 def _record(record: answers.Record) -> str:
     owner, rtype, ttl, rdata = record
     data = text(labels_of(rdata)) if rtype in (answers.NS, answers.CNAME, answers.DNAME) else rdata.hex()
-    return f"{text(labels_of(owner))} {ttl} {NUMBERS.get(rtype, rtype)} {data[:WIDEST]}"
+    return f"{text(labels_of(owner))[-WIDEST:]} {ttl} {to_text(rtype)} {data[:WIDEST]}"

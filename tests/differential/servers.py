@@ -181,7 +181,8 @@ def wait_ready(name: str, port: int, zones: list[Zone], log: Path, process: subp
                     if reply[3] & 15 == 0 and reply[2] & 4:
                         break
                 if process.poll() is not None or time.monotonic() > deadline:
+                    said = [line for line in log.read_text().splitlines() if "warning" not in line]
                     raise ServerError(
-                        f"{name} does not answer for {text(zone.apex)}:\n{log.read_text()[-3000:]}"
+                        f"{name} does not answer for {text(zone.apex)}:\n" + "\n".join(said[-30:])
                     )
                 time.sleep(0.05)

@@ -5,18 +5,36 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dns.rdata import from_text
+from dns.rdataclass import IN
+
 from tests.differential.zones import Name, Zone, label_text, text
+
+UNKNOWN = ("AMTRELAY", "AVC", "DLV", "GPOS", "HIP", "IPSECKEY", "ISDN", "NSAP", "PX", "X25")
+SHARED = {
+    "regions": {"here": {}},
+    "policies": {"all": [{"to": "here"}]},
+    "pools": {"pool": {"policy": "all", "regions": {"here": ["203.0.113.1", "2001:db8:ffff::1"]}}},
+}
 
 
 def master(zone: Zone) -> str:
     """DS come first: BIND 9.18 takes one that follows `@ NS` of the same name for the apex's own."""
     lines = [f"{text(zone.apex)} {zone.soa_ttl} IN SOA {zone.soa()}"]
     lines += [
-        f"{text(data.owner)} {data.ttl} IN {data.rtype} {value}"
+        f"{text(data.owner)} {data.ttl} IN {_presented(data.rtype, value)}"
         for data in sorted(zone.sets.values(), key=lambda data: data.rtype != "DS")
         for value in data.values
     ]
     return "\n".join(lines) + "\n"
+
+
+def _presented(rtype: str, value: str) -> str:
+    """RFC 3597 §5 for what not all of the three have a name for."""
+    if rtype not in UNKNOWN:
+        return f"{rtype} {value}"
+    found = from_text(IN, rtype, value)
+    return f"TYPE{int(found.rdtype)} {found.to_generic().to_text()}"
 
 
 def yaml(zone: Zone) -> str:
@@ -27,6 +45,8 @@ def yaml(zone: Zone) -> str:
     for data in zone.sets.values():
         entry = records.setdefault(_key(data.owner, zone.apex), {})
         entry[data.rtype] = {"ttl": data.ttl, "values": data.values}
+    for name in zone.steers:
+        records[_key(name, zone.apex)] = {"steer": "pool"}
     content = {
         "zone": text(zone.apex).rstrip("."),
         "soa": {
@@ -46,6 +66,7 @@ def _key(owner: Name, apex: Name) -> str:
 
 def write_yaml(zones: list[Zone], folder: Path) -> None:
     folder.mkdir()
+    (folder / "_shared.yaml").write_text(json.dumps(SHARED))
     for number, zone in enumerate(zones):
         (folder / f"{number}.yaml").write_text(yaml(zone))
 

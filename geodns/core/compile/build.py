@@ -189,7 +189,7 @@ class _Builder:
             found.setdefault(wire.ANY, self._row(node.zone, "ANY", Body(1, 0, 0, 0, hinfo)))
         upper = self.tree.parental.get(node.owner)
         if upper is not None:
-            found[wire.DS] = self._referral(upper, Body()) if upper.cut else self._ds(upper)
+            found[wire.DS] = self._ds(upper, node.owner, Body(), QNAME, {node.owner})
         return found, self._nodata(node, Body())
 
     def _data(self, node: Node) -> dict[int, RRset]:
@@ -201,12 +201,24 @@ class _Builder:
         return {**node.rrsets, wire.SOA: RRset(zone.apex, wire.SOA, zone.soa.ttl, (rdata,))}
 
     def _at_cut(self, node: Node) -> tuple[dict[int, int], int]:
-        return {wire.DS: self._ds(node)}, self._referral(node, Body())
+        ds = self._ds(node, node.owner, Body(), QNAME, {node.owner})
+        return {wire.DS: ds}, self._referral(node, Body())
 
-    def _ds(self, upper: Node) -> int:
-        """What the upper side of a cut says of DS."""
-        ds = upper.rrsets.get(wire.DS)
-        return self._positive(upper, ds) if ds else self._nodata(upper, Body())
+    def _ds(self, upper: Node, name: bytes, prefix: Body, owner: bytes, passed: set[bytes]) -> int:
+        """What the zone above a cut, or above the apex of a zone that is served too, says of the DS there.
+
+        RFC 4035 §3.1.4.1. `name` is that name, `owner` how it is written, behind a chain as in `_follow`.
+        """
+        if upper.owner != name:
+            return self._referral(upper, prefix)
+        ds, alias = upper.rrsets.get(wire.DS), upper.rrsets.get(wire.CNAME)
+        if ds is not None:
+            return self._row(upper.zone, "DS", _behind(prefix, positive(self.tree, ds, owner)))
+        if alias is None:
+            return self._nodata(upper, prefix)
+        prefix = _behind(prefix, Body(1, packed=rrset(owner, alias)))
+        found, rest = self._follow(upper, prefix, alias.rdata[0], passed)
+        return found.get(wire.DS, rest)
 
     def _positive(self, node: Node, rrs: RRset) -> int:
         return self._row(node.zone, type_name(rrs.rtype), positive(self.tree, rrs))
@@ -251,9 +263,16 @@ class _Builder:
         """A CNAME's answers: followed through the server's own zones as far as it goes (RFC 6604)."""
         first = node.rrsets[wire.CNAME]
         alone = Body(1, 0, 0, 0, rrset(QNAME, first))
-        found = {t: self._row(node.zone, "CNAME", alone) for t in (wire.CNAME, wire.ANY)}
-        prefix, target = alone, first.rdata[0]
-        passed = {node.owner}
+        found, rest = self._follow(node, alone, first.rdata[0], {node.owner})
+        return {**found, **dict.fromkeys((wire.CNAME, wire.ANY), self._row(node.zone, "CNAME", alone))}, rest
+
+    def _follow(
+        self, node: Node, prefix: Body, target: bytes, passed: set[bytes]
+    ) -> tuple[dict[int, int], int]:
+        """The answers behind a chain that leads from `node` to `target`, through the names `passed`.
+
+        `prefix` is what the answer section holds of it so far.
+        """
         while len(passed) < MAX_CHAIN and target.lower() not in passed:
             passed.add(target.lower())
             hit, last = self.tree.find(target.lower())
@@ -262,27 +281,28 @@ class _Builder:
                     break
                 passed.add(last.owner)
             if last is None or hit is Hit.OUTSIDE:
-                return found, self._row(node.zone, "other", prefix)
+                return {}, self._row(node.zone, "other", prefix)
             if hit is Hit.REFERRAL:
-                return found | self._signed(last, prefix, target), self._referral(last, prefix)
+                ds = self._ds(last, target.lower(), prefix, target, passed)
+                return {wire.DS: ds}, self._referral(last, prefix)
             if hit is Hit.NXDOMAIN:
                 body = _behind(prefix, Body(0, 1, 0, 0, self._negative(last.zone)))
-                return found, self._row(node.zone, "other", body, wire.NXDOMAIN)
+                return {}, self._row(node.zone, "other", body, wire.NXDOMAIN)
             if last.steer is not None and self.pools[last.steer.pool].targets:
-                return found, self._steered(last, last.steer, wire.CNAME, prefix, target)
+                return {}, self._steered(last, last.steer, wire.CNAME, prefix, target)
             if hit is Hit.DNAME:
                 prefix, name = _redirected(prefix, target, last.rrsets[wire.DNAME])
                 if name is None:
-                    return found, self._row(node.zone, "other", prefix, wire.YXDOMAIN)
+                    return {}, self._row(node.zone, "other", prefix, wire.YXDOMAIN)
                 target = name
                 continue
             onward = last.rrsets.get(wire.CNAME)
             if onward is None:
-                return found | self._chain_end(last, prefix, target), self._nodata(last, prefix)
+                return self._chain_end(last, prefix, target, passed), self._nodata(last, prefix)
             prefix, target = _behind(prefix, Body(1, packed=rrset(target, onward))), onward.rdata[0]
-        return found, self._row(node.zone, "other", prefix)
+        return {}, self._row(node.zone, "other", prefix)
 
-    def _chain_end(self, last: Node, prefix: Body, owner: bytes) -> dict[int, int]:
+    def _chain_end(self, last: Node, prefix: Body, owner: bytes, passed: set[bytes]) -> dict[int, int]:
         found = {
             rtype: self._row(last.zone, type_name(rtype), _behind(prefix, positive(self.tree, rrs, owner)))
             for rtype, rrs in self._data(last).items()
@@ -293,20 +313,9 @@ class _Builder:
             for rtype in (wire.A, wire.AAAA):
                 found[rtype] = self._steered(last, last.steer, rtype, prefix, owner)
         upper = self.tree.parental.get(last.owner)
-        if upper is None:
-            return found
-        if upper.cut:
-            return {**found, wire.DS: self._referral(upper, prefix)}
-        return found | self._signed(upper, prefix, owner)
-
-    def _signed(self, upper: Node, prefix: Body, owner: bytes) -> dict[int, int]:
-        """A delegation's DS, which the upper zone answers (RFC 4035 §3.1.4.1), where `owner` is the cut."""
-        if owner.lower() != upper.owner:
-            return {}
-        ds = upper.rrsets.get(wire.DS)
-        if ds is None:
-            return {wire.DS: self._nodata(upper, prefix)}
-        return {wire.DS: self._row(upper.zone, "DS", _behind(prefix, positive(self.tree, ds, owner)))}
+        if upper is not None:
+            found[wire.DS] = self._ds(upper, last.owner, prefix, owner, passed)
+        return found
 
     def _row(
         self,
