@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from socketserver import BaseRequestHandler, BaseServer, StreamRequestHandler, ThreadingTCPServer
@@ -169,11 +170,11 @@ class Resolver:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([program, *words], stdout=log, stderr=log, cwd=folder)
 
-    def resolves(self, zone: str) -> bool:
-        """Whether it is up and knows of a zone; fails where it has ended."""
+    def resolves(self, zones: Iterable[str]) -> bool:
+        """Whether it is up and knows of the zones; fails where it has ended."""
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return self.ask(zone, "SOA", patience=0.5).rcode() == dns.rcode.NOERROR
+            return all(self.ask(zone, "SOA", patience=0.5).rcode() == dns.rcode.NOERROR for zone in zones)
         except (dns.exception.DNSException, OSError):
             return False
 
@@ -223,7 +224,7 @@ def started(
                 (folder / name).mkdir()
                 resolvers[name] = Resolver(name, program, folder / name, zones, servers)
         for resolver in resolvers.values():
-            until(lambda at=resolver: all(at.resolves(zone) for zone in zones))
+            until(partial(resolver.resolves, zones))
         yield resolvers
     finally:
         for resolver in resolvers.values():
