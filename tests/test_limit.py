@@ -156,7 +156,8 @@ def test_that_word_is_the_question_with_tc_and_no_longer_than_the_query(packet: 
         QUERY[:-1],
         QUERY[:4] + b"\0\2" + QUERY[6:],
         QUERY[:4] + b"\0\0" + QUERY[6:],
-        query("www.shop.example", edns=1232)[:-1],
+        QUERY[:12] + b"\xc0\x0c" + QUERY[-4:],
+        QUERY[:12] + b"\x40" * 300,
         query(b"", edns=1232)[:4] + b"\0\0" + query(b"", edns=1232)[6:12] + query(b"", edns=1232)[16:],
     ],
 )
@@ -164,6 +165,11 @@ def test_what_has_no_question_to_echo_gets_silence(packet: bytes) -> None:
     limiter = Limiter(1)
     assert limiter.turn_away(packet) is None
     assert limiter.outcomes == {"dropped": 1}
+
+
+def test_a_broken_opt_record_is_not_answered_with_one() -> None:
+    reply = Limiter(1).turn_away(query("www.shop.example", edns=1232)[:-1])
+    assert reply is not None and reply[10:12] == b"\0\0" and reply[12:] == QUERY[12:]
 
 
 def test_exempt_networks_are_spared_to_the_address() -> None:

@@ -22,7 +22,8 @@ from geodns.core import edns, wire
 
 SECOND = 1_000_000_000
 MAX_SOURCES = 1 << 14  # addresses of which is remembered what is slow to tell; any may be told anew
-_QR_TC = (wire.QR | wire.TC) >> 8
+_QR_TC = b"\x82", b"\x83"  # without and with RD
+_OPT = b"\0\0\x29"
 
 OUTCOMES = DROPPED, SLIPPED, DRY_RUN, COOKIE, EXEMPT = "dropped", "slipped", "dry run", "cookie", "exempt"
 
@@ -59,7 +60,7 @@ class Limiter:
         self._exempt = _membership(exempt)
         self._trusted = trusted
         self._dry_run = dry_run
-        self._payload = payload
+        self._opts = edns.reply_opt(payload, False, 0, b""), edns.reply_opt(payload, True, 0, b"")
         self._young: dict[str, int] = {}
         self._old: dict[str, int] = {}
         self._gone: dict[str, int] = {}  # an older one, not looked at, taken away piece by piece
@@ -104,10 +105,10 @@ class Limiter:
         """What a query over the limit gets: the word to come by TCP (TC), or None for silence."""
         if self._slip and len(packet) >= wire.HEADER and not packet[2] & 0xF8:
             self._turn += 1
-            query = wire.parse(packet) if self._turn % self._slip == 0 else None
-            if isinstance(query, wire.Query) and query.name:
+            reply = _truncated(packet, self._opts) if self._turn % self._slip == 0 else None
+            if reply is not None:
                 self.outcomes[SLIPPED] += 1
-                return _truncated(packet, query, self._payload)
+                return reply
         self.outcomes[DROPPED] += 1
         return None
 
@@ -153,11 +154,16 @@ def _membership(networks: Iterable[str]) -> Callable[[str], bool]:
     return holds if held else lambda _: False
 
 
-def _truncated(packet: bytes, query: wire.Query, payload: int) -> bytes:
-    """The header with TC, the question, an OPT record where there was one: no longer than the query."""
+def _truncated(packet: bytes, opts: tuple[bytes, bytes]) -> bytes | None:
+    """The header with TC, the question, an OPT record where one follows it (without or with DO).
+
+    None without a question that can be read. Quick, since it is for floods, and no longer than the query.
+    """
+    end = wire.name_end(packet, wire.HEADER) + 4
+    if end <= wire.HEADER or end > len(packet) or packet[4:6] != b"\0\1":
+        return None
     opt = b""
-    if query.opt is not None:
-        start, _ = query.opt
-        opt = edns.reply_opt(payload, bool(packet[start + 7] & 0x80), 0, b"")
-    head = bytes((_QR_TC | packet[2] & 1, 0, 0, 1, 0, 0, 0, 0, 0, opt != b""))
-    return b"".join((packet[:2], head, packet[wire.HEADER : query.end], opt))
+    if packet[end : end + 3] == _OPT and len(packet) >= end + len(opts[0]):
+        opt = opts[packet[end + 7] >> 7]
+    counts = b"\0\0\1\0\0\0\0\0\1" if opt else b"\0\0\1\0\0\0\0\0\0"
+    return b"".join((packet[:2], _QR_TC[packet[2] & 1], counts, packet[wire.HEADER : end], opt))

@@ -18,6 +18,7 @@ from geodns.core.index import Index, find
 from geodns.core.terms import Terms
 
 FOREVER = 1 << 62
+_COOKIE = edns.COOKIE.to_bytes(2)
 _OTHER_OPCODES = {wire.NOTIFY: "notify", wire.UPDATE: "update"}
 
 
@@ -111,7 +112,7 @@ class Reception:
 
     def knows(self, packet: bytes, client: str, now: int) -> bool:
         """Whether a packet brings a good cookie along: its source is not forged."""
-        if self.terms.cookies is None or len(packet) < wire.HEADER:
+        if self.terms.cookies is None or _COOKIE not in packet or len(packet) < wire.HEADER:
             return False
         query = wire.parse(packet)
         if isinstance(query, wire.Malformed) or query.opt is None:
