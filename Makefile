@@ -30,6 +30,9 @@ test: databases  ## run every test
 differential: $(STAMP)  ## compare with NSD, Knot and BIND: make differential N=1000000 SEED=0
 	$(BIN)/python -m tests.differential --n $(or $(N),100000) --seed $(or $(SEED),0)
 
+fuzz: $(STAMP)  ## let libFuzzer look for packets, zones and calls that nobody thought of: make fuzz SECONDS=60
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check geodns tests bench
 	$(BIN)/ruff format --check geodns tests bench
@@ -50,4 +53,4 @@ lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 clean:  ## remove what make made
 	rm -rf $(VENV) data/synthetic bench/out build *.egg-info
 
-.PHONY: help install databases demo test differential lint format bench lock clean
+.PHONY: help install databases demo test differential fuzz lint format bench lock clean

@@ -1,0 +1,54 @@
+"""Any octets as a packet, from several clients, over UDP and TCP.
+
+The first octet says who asks, over what and with which luck; the rest is the packet. Two cores are asked:
+one that remembers all it was asked before, and one that forgets; they must say the same.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+
+from geodns.core.fit import STREAM
+from tests.fuzz.judge import hold_to_time, judge, timed
+from tests.fuzz.octets import Octets
+from tests.fuzz.table import CLIENTS, NOW, Lab, lab
+
+LIMITS = (1232, 512, 4096, STREAM)
+
+
+def target() -> Callable[[bytes], None]:
+    return Asking(lab(), lab()).one
+
+
+class Asking:
+    def __init__(self, known: Lab, forgetful: Lab) -> None:
+        self.known, self.forgetful = known, forgetful
+
+    def one(self, data: bytes) -> None:
+        octets = Octets(data)
+        circumstances, packet = octets.number(), data[1:]
+        client = CLIENTS[circumstances % len(CLIENTS)]
+        self.ask(packet, client, LIMITS[circumstances >> 3 & 3], circumstances >> 5)
+        reception = self.known.replay.reception
+        judge(packet, reception.not_ready(packet), STREAM)
+        reception.knows(packet, client, NOW)
+
+    def ask(self, packet: bytes, client: str, limit: int, luck: int) -> bytes | None:
+        """The reply that all agree on. `luck` is the chance in eighths; the clock goes by it too."""
+        replies = []
+        for core in (self.forgetful, self.known):
+            core.now, core.tally[:] = NOW + 5 * luck, array("Q", [5] * len(core.tally))
+            reply, seconds = timed(lambda: core.reply(packet, client, limit, luck << 29))  # noqa: B023
+            hold_to_time(seconds, lambda: self._fresh(packet, client, limit, luck), packet)
+            replies.append(reply)
+        self.forgetful.replay.publish(self.forgetful.sheets.sheets)
+        self.forgetful.replay.forget()
+        judge(packet, replies[0], limit)
+        assert replies[0] == replies[1], f"remembering changes {replies[0]!r} to {replies[1]!r}"
+        return replies[0]
+
+    def _fresh(self, packet: bytes, client: str, limit: int, luck: int) -> Callable[[], bytes | None]:
+        core = lab(self.known.replay.terms)
+        core.now = self.known.now
+        return lambda: core.reply(packet, client, limit, luck << 29)
