@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import dns.flags
 import dns.rcode
@@ -28,7 +27,7 @@ nameservers: {{ns1: 127.0.0.2}}
 regions: {{cn: {{}}, us: {{}}}}
 policies:
   by-place:
-    - {{when: {{country: CN}}, to: cn}}
+    - {{when: {{network: [10.1.0.0/16, "2001:db8:1000::/36"]}}, to: cn}}
     - {{to: us}}
 pools:
   web: {{policy: by-place, regions: {{cn: 192.0.2.1, us: 192.0.2.3}}}}
@@ -57,10 +56,10 @@ extended_errors: {{states: true}}
 
 
 @pytest.fixture(scope="module")
-def geodns(serve: Callable[..., Server], databases: Mapping[str, Path]) -> Server:
+def geodns(serve: Callable[..., Server]) -> Server:
     some = ", ".join(f"198.51.100.{n}" for n in range(1, 41))
     files = {**ZONES, "strict.example.yaml": ZONES["strict.example.yaml"].format(some=some)}
-    return serve(files, f"databases: {{synthetic: true, city: {databases['city']}}}\n{SETTINGS}").start()
+    return serve(files, SETTINGS).start()
 
 
 @pytest.fixture(scope="module")
