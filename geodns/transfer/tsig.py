@@ -51,14 +51,14 @@ class Signer:
         if self._ahead is not None and len(message) + self.size > MAX_MESSAGE:
             self._ahead.update(message)  # type: ignore[attr-defined]
             return message
-        return self._signed(message, _changed(self._request, time_signed=now, fudge=FUDGE, other=b""))
+        return self._signed(message, time_signed=now, fudge=FUDGE, other=b"")
 
     def complain_of_time(self, message: bytes, now: int) -> bytes:
         """A reply to a request from another time, signed so that the client can tell (RFC 8945 §5.2.3)."""
-        return self._signed(message, _changed(self._request, error=BADTIME, other=now.to_bytes(6)))
+        return self._signed(message, error=BADTIME, other=now.to_bytes(6))
 
-    def _signed(self, message: bytes, rdata: TSIG) -> bytes:
-        rdata = _changed(rdata, original_id=int.from_bytes(message[:2]))
+    def _signed(self, message: bytes, **fields: int | bytes) -> bytes:
+        rdata = _changed(self._request, original_id=int.from_bytes(message[:2]), **fields)
         made, self._ahead = dns.tsig.sign(  # type: ignore[no-untyped-call]
             message, self.key, rdata, rdata.time_signed, self._request.mac, self._ahead, multi=True
         )
