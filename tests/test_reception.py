@@ -53,10 +53,22 @@ def test_notify_and_update_are_refused_cleanly(tmp_path: Path, opcode: int, caus
     assert "edns" not in reply.flags
     with_opt = ask(lab, query("z.test", "SOA", flags=opcode << 11, edns=1232))
     assert (with_opt.rcode, with_opt.message.edns) == ("REFUSED", 0)
+    assert lab.replay.reception.aside == {cause: 2}
+
+
+@pytest.mark.parametrize(("opcode", "rcode"), [(wire.NOTIFY, wire.FORMERR), (wire.UPDATE, wire.REFUSED)])
+def test_an_update_may_be_as_long_as_it_likes_a_notify_may_not(
+    tmp_path: Path, opcode: int, rcode: int
+) -> None:
     many = query("z.test", "SOA", flags=opcode << 11)
     many = many[:8] + b"\0\x40" + many[10:] + b"\0\0\1\0\1\0\0\0\0\0\0" * 64
-    assert lab.reply(many) == many[:2] + bytes([0x80 | opcode << 3, wire.REFUSED]) + bytes(8)
-    assert lab.replay.reception.aside == {cause: 3}
+    assert lab_of(tmp_path).reply(many) == many[:2] + bytes([0x80 | opcode << 3, rcode]) + bytes(8)
+
+
+def test_a_notify_without_a_question_is_malformed(tmp_path: Path) -> None:
+    asked = query("z.test", "SOA", flags=wire.NOTIFY << 11)
+    reply = lab_of(tmp_path).reply(asked[:4] + bytes(8))
+    assert reply == asked[:2] + bytes([0x80 | wire.NOTIFY << 3, wire.FORMERR]) + bytes(8)
 
 
 def test_an_update_without_a_zone_is_refused_without_one(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ class Reception:
             return self._reply("opcode", packet, wire.HEADER, wire.NOTIMP)
         query = wire.parse(packet)
         if isinstance(query, wire.Malformed):
-            if opcode:
-                return self._reply(_OTHER_OPCODES[opcode], packet, wire.HEADER, wire.REFUSED)
+            if opcode == wire.UPDATE:  # other sections than a query's, and as long as they like (RFC 2136 §2)
+                return self._reply("update", packet, wire.HEADER, wire.REFUSED)
             return self._reply(query.why, packet, wire.HEADER, wire.FORMERR)
         end = query.end
         tail = None if query.opt is None else self._tail(arrival, end, *query.opt)

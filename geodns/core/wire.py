@@ -100,12 +100,12 @@ def parse(packet: bytes) -> Query | Malformed:
         at = owner_end + 10 + int.from_bytes(packet[owner_end + 8 : owner_end + 10])
         if owner_end < 0 or at > len(packet):
             return Malformed("record", end)
-        rtype = int.from_bytes(packet[owner_end : owner_end + 2]) if number >= others else 0
+        rtype = int.from_bytes(packet[owner_end : owner_end + 2])
         if rtype == OPT:
-            if opt is not None or owner_end != start + 1:
-                return Malformed("opt", end)
+            if opt is not None or owner_end != start + 1 or number < others:
+                return Malformed("opt", end)  # RFC 6891 §6.1.1: one, additional, of the root
             opt = (start, at)
-        elif rtype == TSIG:
+        elif rtype == TSIG and number >= others:
             if number + 1 < records:  # RFC 8945 §5.1: the last one, or nothing is right
                 return Malformed("tsig", end)
             tsig = start

@@ -101,8 +101,10 @@ def _hosts(rrs: RRset) -> list[bytes]:
     for rdata in rrs.rdata:
         end = wire.name_end(rdata, skip)
         host = rdata[skip:end]
+        if host == b"\0" and rrs.rtype in (wire.SVCB, wire.HTTPS):  # RFC 9460 §2.5.2: the owner itself
+            host = rrs.owner
         if end > 0 and host not in found:
-            found.append(rrs.owner if host == b"\0" and skip == 2 and rrs.rtype != wire.MX else host)
+            found.append(host)
     return found
 
 
