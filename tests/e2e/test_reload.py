@@ -66,7 +66,7 @@ def test_a_bad_edit_changes_nothing_and_is_told_with_its_line(server: Server) ->
     ], "both in one run, and only those"
     assert (told["loaded_at"], told["zones"]) == (before["loaded_at"], before["zones"])
     assert _static(server) == ["192.0.2.100"]
-    assert "zones/shop.example.yaml:16:13" in server.log()
+    until(lambda: "zones/shop.example.yaml:16:13" in server.log())
     shown = server.cli("status").stdout
     assert "NOT TAKEN" in shown
     assert "shop.example.yaml:16:13" in shown
