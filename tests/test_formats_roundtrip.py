@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +23,48 @@ from geodns.formats import master, sheet
 from geodns.model import RRset, Soa, Zone
 from tests.differential import written, zones
 
-SEEDS = range(20)
+SEEDS = range(12)
 OF_EACH = 3
 APEX = from_text("z.example.")
 APART = "123456789abcdefghijklmnopqrstuvwxyz"
 
 Content = Mapping[tuple[dns.name.Name, int], tuple[int, frozenset[object]]]
+
+
+# Everything that master files can say, in the ways that it can be said.
+EVERYTHING = r"""; no $TTL yet: the SOA's own TTL, then the last one stated
+@	77 IN SOA ns1 hostmaster.example.com. (
+		1 ; serial
+		2h 30m 2w 5m )
+	NS ns1
+ns1	A 192.0.2.1
+	IN 90 AAAA 2001:db8::1
+plain	A 192.0.2.2
+$TTL 1h30m
+UPPER	A 192.0.2.3
+$ORIGIN sub
+@	A 192.0.2.4
+x.y	MX 10 @
+	MX 20 z
+$ORIGIN deeper.sub.example.com.
+a	CNAME b.c
+$ORIGIN example.com.
+$GENERATE 1-3 host$ A 192.0.2.$
+$GENERATE 0-4/2 g${10,4,x}.h CNAME ${0,2}.rev
+$GENERATE 1-2 m$ MX "10 mail$"
+\$quoted TXT "a\"b\\c\;d" e\ f "" "\000\255"
+esc\.aped TXT ( "one"
+	"two" ) ; end
+@sign TXT x
+sp\032ace A 192.0.2.9
+long TYPE65280 \# 6 ( 010203
+  040506 )
+n NAPTR 100 10 "S" "SIP+D2U" "!^(.*)$!sip:\\1@example.com!" .
+h HTTPS 1 . alpn="h2,h3" port=8443 ipv4hint=192.0.2.1,192.0.2.2 key65400="x y"
+loc LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m
+caa CAA 128 iodef "mailto:a@b.c"
+*.wild A 192.0.2.10
+"""
 
 
 def content(text: str, origin: str) -> Content:
@@ -64,6 +101,19 @@ def test_a_zone_comes_back_whole(seed: int, tmp_path: Path) -> None:
         assert content("\n".join(master.write(again, 1)), origin) == content(text, origin)
 
 
+def test_a_master_file_means_what_bind_reads_in_it(required: Callable[[str], str], tmp_path: Path) -> None:
+    given, read = tmp_path / "given", tmp_path / "read"
+    given.write_text(EVERYTHING)
+    program = required("named-checkzone")
+    subprocess.run([program, "-q", "-D", "-o", read, "-i", "none", "example.com", given], check=True)
+    found, lost = master.read(EVERYTHING, "f", from_text("example.com."))
+    assert not lost
+    assert content("\n".join(master.write(found, 1)), "example.com") == content(
+        read.read_text(), "example.com"
+    )
+    assert same(found, loaded(found, tmp_path))
+
+
 OCTETS = st.binary(min_size=1, max_size=63)
 LABELS = st.one_of(
     st.sampled_from([b"a", b"<<", b"@", b"*", b"~", b"null", b"z", b"example", b"-", b"010"]), OCTETS
@@ -89,7 +139,7 @@ def _name(labels: list[bytes]) -> bytes:
 
 
 @given(records=st.lists(st.tuples(OWNERS, TTLS, VALUES), max_size=8), number=st.integers(0, 2**32 - 1))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_octets_come_back(
     records: list[tuple[list[bytes], int, tuple[int, bytes]]], number: int, tmp_path: Path
 ) -> None:

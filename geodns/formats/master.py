@@ -136,11 +136,15 @@ class _Tokens(dns.tokenizer.Tokenizer):
     def __init__(self, text: str, file: str, found: _Sink) -> None:
         super().__init__(text, file, idna_codec=_Ascii())  # type: ignore[no-untyped-call]
         self._found = found
+        self.unquoted = False
 
     def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
         if want_leading and want_comment:  # asked so only at the beginning of a line
             self._found.line = self.where()[1]
-        return super().get(want_leading, want_comment)
+        token = super().get(want_leading, want_comment)
+        if self.unquoted and token.is_quoted_string():
+            return dns.tokenizer.Token(dns.tokenizer.IDENTIFIER, token.value)
+        return token
 
 
 class _Reader(dns.zonefile.Reader):
@@ -150,6 +154,13 @@ class _Reader(dns.zonefile.Reader):
         super().__init__(tokens, dns.rdataclass.IN, cast(Any, found), allow_directives=_DIRECTIVES)
         self.zone_origin = dns.name.root
         self.current_origin = self.last_name = origin
+        self._tokens = tokens
+
+    def _generate_line(self) -> None:
+        """With data in quotes too, as BIND reads it."""
+        self._tokens.unquoted = True
+        super()._generate_line()  # type: ignore[no-untyped-call]
+        self._tokens.unquoted = False
 
 
 class _Sink:
