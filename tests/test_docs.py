@@ -16,7 +16,7 @@ from geodns.config.settings import load_settings
 from geodns.core.duration import parse
 
 DOCS = ROOT / "docs"
-ZONES, SETTINGS = DOCS / "zones.md", DOCS / "settings.md"
+ZONES, SETTINGS, TRANSFERS = DOCS / "zones.md", DOCS / "settings.md", DOCS / "transfers.md"
 PAPERS = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "data" / "GeoLite2-README.md"]
 
 BASE = {
@@ -132,7 +132,9 @@ def test_the_examples_are_what_check_accepts(
     assert (code_, said.out.splitlines()[-1:]) == (0, ["0 errors, 0 warnings"]), said.out + said.err
 
 
-@pytest.mark.parametrize("block", [b for b in blocks(SETTINGS) if b.kind == "yaml"], ids=str)
+@pytest.mark.parametrize(
+    "block", [b for path in (SETTINGS, TRANSFERS) for b in blocks(path) if b.kind == "yaml"], ids=str
+)
 def test_the_settings_shown_are_settings(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "geodns.yaml"
     path.write_text(block.text)
@@ -153,8 +155,11 @@ def test_the_map_has_every_room() -> None:
     assert told == there - {"__init__.py"} | {"data"}
 
 
-def test_every_invariant_is_held_by_a_test_that_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "ARCHITECTURE.md").read_text())
+@pytest.mark.parametrize(
+    "paper", [ROOT / "ARCHITECTURE.md", DOCS / "protocol.md"], ids=lambda path: path.name
+)
+def test_what_is_promised_is_held_by_a_test_that_exists(paper: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.\w+)(?:::(\w+))?`", paper.read_text())
     assert len(named) > 10
     for file, test in named:
-        assert f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"
+        assert (f"def {test}(" if test else "") in (ROOT / file).read_text(), f"{file} has no {test}"
