@@ -179,10 +179,10 @@ class Resolver:
             return False
 
     def ask(
-        self, name: str, rtype: str = "A", *, subnet: str = "", tcp: bool = False, patience: float = 5.0
+        self, name: str, rtype: str = "A", *, subnet: str = "", patience: float = 5.0
     ) -> dns.message.Message:
         """As a stub would ask; `subnet` is told as a Client Subnet."""
-        options = []
+        options: list[dns.edns.Option] = []
         if subnet:
             network = ip_network(subnet)
             options.append(dns.edns.ECSOption(str(network.network_address), network.prefixlen))
@@ -206,6 +206,9 @@ class Resolver:
         self.process.terminate()
         try:
             self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         finally:
             for tap in self.taps.values():
                 tap.close()
