@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import socket
+from collections.abc import AsyncGenerator, Generator
 
 import pytest
 from test_serve_tcp import QUERY, Client, connection_of, framed, serving, until
@@ -63,12 +64,55 @@ async def test_what_is_asked_behind_it_is_answered_between_its_messages() -> Non
         while await client.reply() != QUERY:
             behind += 1
         assert behind < 3
-        for _ in range(5):  # and so while it is under way, as far as the client reads
-            await client.send(framed(QUERY))
+
+
+async def test_and_so_where_each_message_is_more_than_the_client_takes_at_once() -> None:
+    """Every write blocks then, and whoever is blocked does not read: reading has its turn in between."""
+    async with serving(Streams(count=200, size=60_000)) as listener:
+        assert listener._socket is not None
+        listener._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        messages = sipped(listener.port)
+        sock = await anext(messages)
+        assert isinstance(sock, socket.socket)
+        sock.sendall(framed(ask()))
+        for _ in range(3):
+            await anext(messages)
+            sock.sendall(framed(QUERY))
             behind = 0
-            while await client.reply() != QUERY:
+            while await anext(messages) != QUERY:
                 behind += 1
-            assert behind < 50  # what the sockets' buffers held
+            assert behind < 10
+        await messages.aclose()
+
+
+async def sipped(port: int) -> AsyncGenerator[socket.socket | bytes, None]:
+    """The client's socket, then its messages, taken in small sips."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        yield sock
+        taken = b""
+        while True:
+            length = 2 + int.from_bytes(taken[:2])
+            if len(taken) < max(length, 2 + 12):
+                taken += await loop.sock_recv(sock, 2000)
+                continue
+            yield taken[2:length]
+            taken = taken[length:]
+
+
+async def test_who_is_slow_gets_the_whole_nevertheless() -> None:
+    async with serving(Streams(count=1000)) as listener:
+        client = await Client.of(listener)
+        await client.send(framed(ask()))
+        for number in range(1000):
+            if not number % 250:
+                await until(
+                    lambda: bool(connection_of(listener)._blocked) or not connection_of(listener)._streams
+                )
+            assert (await client.reply())[:21] == ask() + b"%06d" % number
 
 
 async def test_several_take_turns() -> None:

@@ -137,6 +137,15 @@ async def test_and_given_up_when_nobody_hears() -> None:
         assert (len(there.told), notifier.results) == (3, {"unanswered": 1})
 
 
+async def test_a_wrong_reply_does_not_hasten_the_next_try() -> None:
+    async with secondary(lambda _: b"garbage") as there:
+        began = asyncio.get_running_loop().time()
+        notifier = of(peer(notify=there.where), waits=(0.1, 0.1))
+        notifier.announce(bulky())
+        await ended(notifier)
+        assert asyncio.get_running_loop().time() - began >= 0.2
+
+
 async def test_where_nobody_is_nothing_is_lost_but_time() -> None:
     async with secondary() as there:
         where = there.where

@@ -78,6 +78,7 @@ def test_a_reply_that_the_signature_makes_too_long_is_truncated_and_signed(lab: 
     assert not found.answer
     assert answered(lab, asking, STREAM).answer
     assert answered(lab, request("TXT", zone="floor.z.test.", key=OTHER, use_edns=0)).answer
+    assert answered(lab, request("TXT", zone="small.z.test.", key=KEY, use_edns=0, payload=100)).answer
     tight = answered(lab, request("TXT", zone="floor.z.test.", key=OTHER, use_edns=0, payload=100), 1232)
     assert (bool(tight.flags & dns.flags.TC), tight.edns) == (True, 0)
 

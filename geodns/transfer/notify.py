@@ -104,7 +104,7 @@ class Notifier:
         try:
             async with self._at_once:
                 reply = await dns.asyncquery.udp(message, host, wait, port, ignore_unexpected=True)
-            if message.keyring and not reply.had_tsig:
+            if message.keyring and not reply.had_tsig:  # dnspython before 2.9 lets that pass
                 raise _Unsigned
         except (OSError, dns.exception.DNSException):
             await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))

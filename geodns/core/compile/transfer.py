@@ -59,8 +59,7 @@ class _Cutter:
 
     def add(self, record: bytes) -> bool:
         """Whether the record still fits into the whole."""
-        opening = not self.chunks and len(self.waiting) < 2
-        if self.size + len(record) > CHUNK and not opening:
+        if self.waiting and self.size + len(record) > CHUNK:
             self.close()
         self.waiting.append(record)
         self.size += len(record)
