@@ -143,7 +143,20 @@ def _listeners(server: Server) -> dict[str, Numbers]:
         events[*key, "receive error"] = udp.stats.errors
         events[*key, "unsent"] = udp.stats.unsent
         events[*key, "receive buffer full"] = udp.overflowed
-    return {"received": received, "silent": silent, "faults": faults, "dropped": events}
+    for tcp in server.tcp:
+        key = ("tcp", f"{tcp.address}:{tcp.port}")
+        events[*key, "malformed"] = tcp.stats.malformed
+        events[*key, "idle"] = tcp.stats.idle_closed
+        events[*key, "evicted"] = tcp.stats.evicted_total
+        events[*key, "evicted by its own address"] = tcp.stats.evicted_address
+    connections = {(f"{tcp.address}:{tcp.port}",): float(tcp.open) for tcp in server.tcp}
+    return {
+        "received": received,
+        "silent": silent,
+        "faults": faults,
+        "dropped": events,
+        "connections": connections,
+    }
 
 
 def _health(world: World) -> dict[str, Numbers]:

@@ -354,10 +354,12 @@ def test_who_does_not_read_is_cut_off_and_gives_his_place_to_others(large: Serve
     for raw in stalled:
         raw.send(axfr())
     until(lambda: large.metric("geodns_transfers_running") == 2)
+    assert large.metric("geodns_tcp_connections") == 2
     third = Raw(large)
     third.send(axfr())
     assert third.message()[3] & 15 == 5
     until(lambda: large.metric("geodns_transfers_running") == 0)
+    assert large.metric("geodns_listener_events_total") >= 2
     fourth, query = Raw(large), axfr()
     fourth.send(query)
     assert fourth.records(query.id) == RECORDS + 4
