@@ -8,6 +8,9 @@ from pathlib import Path
 
 from readme_support import ROOT
 
+from geodns.config.findings import LIMIT, Findings
+from geodns.errors import Position
+
 FILES = ("consistency", "hosts", "records", "times", "zones")
 TELLS = {"error": {"error"}, "warning": {"warning"}, "tell": {"error", "warning"}}
 
@@ -33,3 +36,12 @@ def written(path: Path) -> dict[str, set[str]]:
 
 def test_every_finding_is_in_the_reference() -> None:
     assert written(ROOT / "docs" / "zones.md") == told()
+
+
+def test_many_warnings_do_not_hide_an_error() -> None:
+    findings = Findings()
+    for line in range(1, LIMIT + 3):
+        findings.warning("odd-host", "odd", Position("f", line, 1))
+    findings.error("bad-rdata", "bad", Position("g", 1, 1))
+    *_, last, more = map(str, findings.sorted())
+    assert (last, more) == ("g:1:1: bad", ": warning: and 2 more warnings (mend these first)")
