@@ -149,7 +149,7 @@ def _listeners(server: Server) -> dict[str, Numbers]:
         events[*key, "idle"] = tcp.stats.idle_closed
         events[*key, "evicted"] = tcp.stats.evicted_total
         events[*key, "evicted by its own address"] = tcp.stats.evicted_address
-    connections = {(f"{tcp.address}:{tcp.port}",): float(tcp.open) for tcp in server.tcp}
+    connections: Numbers = {(f"{tcp.address}:{tcp.port}",): tcp.open for tcp in server.tcp}
     return {
         "received": received,
         "silent": silent,

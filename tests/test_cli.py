@@ -53,6 +53,16 @@ class TestCheck:
         assert done.code == 1
         assert done.out.startswith("geodns.yaml:1:1: unknown key 'zonse'")
 
+    def test_settings_are_named_as_for_serve(self, geodns: Geodns, tmp_path: Path) -> None:
+        (tmp_path / "mine.yaml").write_text("failover_budget: 1s\ndatabases: {city: none.mmdb}\n")
+        (tmp_path / "zones").mkdir()
+        assert geodns("check", "--config", "mine.yaml").out.startswith("databases: none.mmdb: ")
+        over = geodns("check", str(ZONES), "-c", "mine.yaml")
+        assert "the budget of 1 s" in over.out and "none.mmdb" in over.out
+        both = geodns("check", "mine.yaml", "--config", "mine.yaml")
+        assert (both.code, both.out) == (1, "")
+        assert "names another one" in both.err
+
     def test_rules_need_their_databases(self, geodns: Geodns, tmp_path: Path) -> None:
         (tmp_path / "geodns.yaml").write_text(f"zones: {ZONES}\n")
         done = geodns("check", "geodns.yaml")

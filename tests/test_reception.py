@@ -177,6 +177,7 @@ def test_a_name_of_no_zone_is_refused_as_not_authoritative(tmp_path: Path) -> No
     [
         ({}, []),
         ({"down": ["web/two"]}, []),
+        ({"unknown": ["web"]}, [(0, "fail open: no endpoint of the pool is known to be up")]),
         ({"down": ["web"]}, [(0, "fail open: no endpoint of the pool is known to be up")]),
         ({"paused": ["one", "two"]}, [(0, "paused: every region for this client is")]),
     ],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geodns.cli.common import Output, OutputOption, columns, say, settings_from
+from geodns.cli.common import ConfigOption, Output, OutputOption, columns, say, settings_from
 from geodns.core import duration
 from geodns.errors import ConfigError, GeodnsError, Position, Problem, Severity
 
@@ -41,6 +41,7 @@ def check(
             metavar="PATH", help="A zones folder, or a geodns.yaml; default: what `serve` would load."
         ),
     ] = None,
+    config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Check zone files as `serve` would load them. Exit 1 where something is wrong."""
@@ -48,10 +49,10 @@ def check(
     failovers: list[_Failover] = []
     settings: Settings | None = None
     try:
-        settings = _settings(path)
+        settings = _settings(path, config)
         problems += _secrets(settings)
         opened = _databases(settings, problems)
-        model = _load(settings, opened, alone=path is not None and path.is_dir())
+        model = _load(settings, opened, alone=config is None and path is not None and path.is_dir())
         failovers = _failovers(model)
         problems += [*model.problems, *_over(failovers, settings.failover_budget)]
     except ConfigError as error:
@@ -65,11 +66,13 @@ def check(
         raise typer.Exit(1)
 
 
-def _settings(path: Path | None) -> Settings:
+def _settings(path: Path | None, config: Path | None) -> Settings:
     if path is not None and not path.exists():
         raise GeodnsError(f"there is no {path}: name a zones folder or a geodns.yaml")
-    if path is not None and path.is_dir():
-        return settings_from(None, {"zones": str(path)})
+    if path is None or path.is_dir():
+        return settings_from(config, {"zones": str(path)} if path else {})
+    if config is not None:
+        raise GeodnsError(f"{path} is a file, and --config names another one: name a zones folder, or one")
     return settings_from(path, {})
 
 
