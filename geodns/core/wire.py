@@ -1,7 +1,8 @@
 """DNS messages as bytes: a bounded parser of queries (RFC 1035 §4.1) and the numbers of the protocol.
 
 Hostile input is a value, never an exception: a message that cannot be read is `Malformed`. No loop runs
-longer than the message; a compression pointer in a question is malformed, since it has nothing to point to.
+longer than the message; a compression pointer that does not point back is malformed, and so is any in the
+question, which has nothing before it.
 """
 
 from __future__ import annotations
@@ -63,13 +64,17 @@ def name_end(packet: bytes, at: int) -> int:
     return -1
 
 
-def skip_name(packet: bytes, at: int) -> int:
-    """The offset behind a name that may end in a pointer, or -1. The pointer is not followed."""
+def skip_name(packet: bytes, at: int, before: int = 0x4000) -> int:
+    """The offset behind a name that may end in a pointer to an octet before `before`, or -1.
+
+    The pointer is not followed.
+    """
     start, size = at, len(packet)
     while at < size:
         length = packet[at]
         if length >= 0xC0:
-            return at + 2 if at + 2 <= size else -1
+            back = at + 2 <= size and int.from_bytes(packet[at : at + 2]) & 0x3FFF < before
+            return at + 2 if back else -1
         at += 1 + length
         if length == 0:
             return at if at - start <= 255 else -1
@@ -96,7 +101,7 @@ def parse(packet: bytes) -> Query | Malformed:
     tsig: int | None = None
     at = end
     for number in range(records):
-        start, owner_end = at, skip_name(packet, at)
+        start, owner_end = at, skip_name(packet, at, at)
         at = owner_end + 10 + int.from_bytes(packet[owner_end + 8 : owner_end + 10])
         if owner_end < 0 or at > len(packet):
             return Malformed("record", end)
