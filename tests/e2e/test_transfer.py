@@ -301,7 +301,7 @@ def test_queries_are_answered_while_a_large_zone_leaves(large: Server) -> None:
 
     def transfer() -> None:
         raw = Raw(large)
-        for _ in range(4):
+        for _ in range(20):
             began = time.monotonic()
             query = axfr()
             raw.send(query)
@@ -314,7 +314,7 @@ def test_queries_are_answered_while_a_large_zone_leaves(large: Server) -> None:
     thread.start()
     beside = latencies(large, lambda done: done >= 200 and not thread.is_alive())
     thread.join()
-    assert counts == [RECORDS + 4] * 4
+    assert counts == [RECORDS + 4] * 20
     said = [f"{1000 * statistics.quantiles(found, n=100)[98]:.2f} ms" for found in (alone, beside)]
     print(f"p99 alone {said[0]}, beside {said[1]} ({len(beside)} queries), a transfer in {min(took):.2f} s")
     assert statistics.quantiles(beside, n=100)[98] < 0.1
