@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geodns.core.compile.rdata import AmbiguousNameError, pack, type_name, type_number
+from geodns.core.compile.rdata import AmbiguousNameError, canonical, pack, present, type_name, type_number
 from geodns.core.names import from_text
 
 ZONE = from_text("gslb.example.com.")
@@ -99,3 +99,52 @@ def test_the_short_ways_agree_with_the_library(rtype: str, text: str) -> None:
     number = dns.rdatatype.from_text(rtype)
     rdata = dns.rdata.from_text(dns.rdataclass.IN, number, text, origin, False)
     assert pack(rtype, text, ZONE) == rdata.to_wire(origin=origin)
+
+
+@pytest.mark.parametrize(("rtype", "text", "wire"), GOOD)
+def test_what_is_shown_is_read_as_the_same(rtype: str, text: str, wire: bytes) -> None:
+    number = type_number(rtype)
+    assert pack(rtype, present(number, wire), ZONE) == wire
+    assert pack(rtype, present(number, wire, ZONE), ZONE) == wire
+
+
+@pytest.mark.parametrize(
+    ("rtype", "text", "whole", "short"),
+    [
+        ("CNAME", "www", "www.gslb.example.com.", "www"),
+        ("CNAME", "@", "gslb.example.com.", "@"),
+        ("CNAME", ".", ".", "."),
+        ("CNAME", "a.b.gslb.example.com.", "a.b.gslb.example.com.", "a.b.gslb.example.com."),
+        ("CNAME", "a.GSLB.example.com.", "a.GSLB.example.com.", "a.GSLB.example.com."),
+        ("CNAME", "a\\032b", "a\\032b.gslb.example.com.", "a\\032b"),
+        ("MX", "10 www", "10 www.gslb.example.com.", "10 www"),
+        ("TXT", "v=1; x", '"v=1; x"', "v=1; x"),
+        ("TXT", '"a" "b"', '"a" "b"', '"a" "b"'),
+        ("TXT", r'"\\# 1 aa"', r'"\\# 1 aa"', r'"\\# 1 aa"'),
+        ("TYPE65280", "\\# 0", "\\# 0", "\\# 0"),
+    ],
+)
+def test_names_are_shown_whole_or_relative_to_the_zone(rtype: str, text: str, whole: str, short: str) -> None:
+    wire = pack(rtype, text, ZONE)
+    assert present(type_number(rtype), wire).rstrip() == whole
+    assert present(type_number(rtype), wire, ZONE).rstrip() == short
+
+
+@pytest.mark.parametrize(
+    ("rtype", "first", "second", "one"),
+    [
+        ("NS", "a.example.", "A.Example.", True),
+        ("MX", "10 a.example.", "10 A.example.", True),
+        ("SRV", "1 2 3 a.example.", "1 2 3 A.example.", True),
+        ("NAPTR", '1 1 "u" "" "" a.', '1 1 "U" "" "" a.', False),
+        ("HTTPS", "1 a.example.", "1 A.example.", False),
+        ("TXT", "a", "A", False),
+        ("TYPE65280", "\\# 2 0161", "\\# 2 0141", False),
+    ],
+)
+def test_two_values_are_one_where_only_names_differ_in_case(
+    rtype: str, first: str, second: str, one: bool
+) -> None:
+    number = type_number(rtype)
+    found = [canonical(number, pack(rtype, text, ZONE)) for text in (first, second)]
+    assert (found[0] == found[1]) is one

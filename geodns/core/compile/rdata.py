@@ -97,6 +97,8 @@ def present(number: int, rdata: bytes, origin: bytes | None = None) -> str:
     """
     if number in (A, AAAA):
         return str(ip_address(rdata))
+    if number in _SINGLE_NAME and "\\" not in (shown := _present_name(rdata, origin)):
+        return shown
     if origin is not None and number == TXT and (plain := _plain(rdata)) is not None:
         return plain
     found = _read(number, rdata)
@@ -107,6 +109,13 @@ def present(number: int, rdata: bytes, origin: bytes | None = None) -> str:
             if pack(type_name(number), text, origin or names.ROOT) == rdata:
                 return text
     return rf"\# {len(rdata)} {rdata.hex()}".rstrip()
+
+
+def _present_name(wire: bytes, origin: bytes | None) -> str:
+    if wire == origin:
+        return "@"
+    text = names.to_text(wire)
+    return text.partition(".")[0] if wire != names.ROOT and names.parent(wire) == origin else text
 
 
 def _read(number: int, rdata: bytes) -> dns.rdata.Rdata:
