@@ -254,7 +254,7 @@ def test_a_tsig_record_that_is_none_is_malformed(tmp_path: Path) -> None:
         whole[: start + owner + 7] + b"\1" + whole[start + owner + 8 :],  # with a TTL
         whole[:-4] + b"\0\x10" + whole[-2:],  # a request that tells an error
         whole[: start + owner + 8] + b"\0\x03" + b"\1\2\3",
-        whole[:start] + b"\xc0\xff" + whole[start + owner :],
+        whole[:start] + b"\xc0\x0d" + whole[start + owner :],  # a name that is none
     ]
     for packet in wrong:
         reply = served.reply(packet, US)
