@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 NS, CNAME, SOA, HINFO, NAPTR, DNAME, OPT, DS, ANY = 2, 5, 6, 13, 35, 39, 41, 43, 255
@@ -33,7 +34,10 @@ Record = tuple[bytes, int, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`flags` is the header's second word without TC, AA and RCODE. `size` in octets."""
+    """`flags` is the header's second word without TC, AA and RCODE, `options` the codes in the OPT record.
+
+    `size` in octets.
+    """
 
     rcode: int
     aa: bool
@@ -46,6 +50,7 @@ class Answer:
     opt: tuple[int, int] | None
     repeated: bool
     size: int
+    options: tuple[int, ...] = ()
 
 
 def read(message: bytes) -> Answer:
@@ -57,7 +62,7 @@ def read(message: bytes) -> Answer:
         _, at = _name(message, at)
         at += 4
     question = message[12:at]
-    rcode, opt, repeated = word & 15, None, False
+    rcode, opt, repeated, options = word & 15, None, False, ()
     sections: list[frozenset[Record]] = []
     for count in counts[1:]:
         found: set[Record] = set()
@@ -71,6 +76,7 @@ def read(message: bytes) -> Answer:
             if rtype == OPT:
                 rcode |= ttl >> 24 << 4
                 opt = (ttl >> 16 & 0xFF, ttl & 0xFFFF)
+                options = tuple(_codes(message[at + 10 : end]))
             else:
                 record = (owner, rtype, ttl, _rdata(message, at + 10, end, rtype))
                 repeated |= record in found
@@ -81,8 +87,23 @@ def read(message: bytes) -> Answer:
         raise ValueError("octets behind the last record")
     flags = word & ~0x060F
     return Answer(
-        rcode, bool(word & 0x400), bool(word & 0x200), flags, question, *sections, opt, repeated, len(message)
+        rcode,
+        bool(word & 0x400),
+        bool(word & 0x200),
+        flags,
+        question,
+        *sections,
+        opt,
+        repeated,
+        len(message),
+        options,
     )
+
+
+def _codes(options: bytes) -> Iterator[int]:
+    while options:
+        yield int.from_bytes(options[:2])
+        options = options[4 + int.from_bytes(options[2:4]) :]
 
 
 def folded_rdata(rdata: bytes, rtype: int) -> bytes:

@@ -11,20 +11,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tests.differential.answers import ANY, CNAME, NS, SOA, Answer, Record
-from tests.differential.oracle import HOSTS_AT, Told, World, labels_of, tell
+from tests.differential.oracle import HOSTS_AT, NOERROR, Told, World, labels_of, tell
 from tests.differential.peers import KNOWN, foretold
 from tests.differential.queries import Query
 from tests.differential.servers import LIMIT, US
 from tests.differential.sizes import Ruler
 from tests.differential.zones import STAR, wire
 
-RESPONSE = 0x8000
+RESPONSE, AD = 0x8000, 0x0020
+RESERVE = 40  # octets
 LEAST = 8  # names of a chain that are always told
 COMPRESSED = (NS, CNAME, SOA, 12, 15)  # the types in whose rdata geodns compresses names
 CASED = (b"\7example\0", b"\2ab")  # what the zones write with capital letters here and there
 OTHER = {
     "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
-    "host-tc": "NSD sets TC where addresses of a referral's hosts do not fit, glue or not, a wildcard's too",
+    "nsd: host-tc": "NSD sets TC where addresses of a referral's hosts do not fit, glue or not",
+    "bind: reserve": "BIND keeps some octets free and sets TC a little early",
     "near-the-limit": "how well names are compressed decides about TC",
 }
 WHY = {f"{way.peer}: {way.id}": way.why for way in KNOWN} | OTHER
@@ -56,19 +58,17 @@ def judge(case: Case) -> Verdict:
     standard = tell(case.world, case.query.name, case.query.qtype)
     wrong, classes = _ours(case, _as_far(standard, case.ours))
     findings = [f"{US}: {what}" for what in (*_frame(case.query, case.ours), *wrong)]
-    voices = 0
+    found = {peer: _ways(case, peer, theirs) for peer, theirs in case.peers.items()}
     for peer, theirs in case.peers.items():
-        ways, told = _ways(case, peer, theirs)
-        wrong = _frame(case.query, theirs) + _sections(told, theirs)
-        if theirs.tc and case.query.qtype != ANY and not _Size(case.query, told).may_be_cut:
-            if peer == "nsd" and _Size(case.query, told, _hosts(case.world, told)).may_be_cut:
-                classes.add("host-tc")
-            else:
-                wrong.append("tc where all fits")
+        wrong = _frame(case.query, theirs)
+        if peer == "bind" and case.query.qtype == ANY and wrong == ["flags"] and theirs.flags & AD:
+            wrong = []  # where nothing is left of the answer, all of it is secure
+        if found[peer] is None:
+            wrong.append("none of its ways leads there")
         findings += [f"{peer}: {what}" for what in wrong]
-        classes.update(f"{peer}: {way}" for way in ways)
-        voices += not ways
-    return Verdict((*findings, *_alone(case)), frozenset(classes), voices)
+        classes.update(f"{peer}: {way}" for way in found[peer] or ())
+    voices = sum(ways == () for ways in found.values())
+    return Verdict((*findings, *_alone(case, set(found.values()))), frozenset(classes), voices)
 
 
 def _frame(query: Query, answer: Answer) -> list[str]:
@@ -79,9 +79,7 @@ def _frame(query: Query, answer: Answer) -> list[str]:
         "question": query.packet[12 : 12 + len(answer.question)],
         "opt": opt,
     }
-    return [
-        f"{field} is {getattr(answer, field)}" for field in wanted if getattr(answer, field) != wanted[field]
-    ]
+    return [field for field, value in wanted.items() if getattr(answer, field) != value]
 
 
 def _sections(told: Told, answer: Answer) -> list[str]:
@@ -97,9 +95,10 @@ def _sections(told: Told, answer: Answer) -> list[str]:
 def _as_far(standard: Told, ours: Answer) -> Told:
     """The standard, ended where ours ends: of a long chain, and of one without end, some names are enough."""
     if standard.round or len(standard.path) > LEAST:
-        told = standard.stages[min(LEAST, standard.round or LEAST) :]
-        if ours.answer in told and not ours.authority:
-            return Told(answer=set(ours.answer))
+        stages = standard.stages[min(LEAST, standard.round or LEAST) :]
+        told = stages[0] if ours.tc else ours.answer
+        if told in stages and not ours.authority and ours.rcode == NOERROR:
+            return Told(answer=set(told))
     return standard
 
 
@@ -134,16 +133,24 @@ def _beside(world: World, answer: Answer) -> set[Record]:
     return found
 
 
-def _ways(case: Case, peer: str, theirs: Answer) -> tuple[tuple[str, ...], Told]:
-    """The fewest of a peer's ways that foretell its answer, and what they foretell; none: the standard."""
-    first: Told | None = None
+def _ways(case: Case, peer: str, theirs: Answer) -> tuple[str, ...] | None:
+    """The fewest of a peer's ways that foretell its answer."""
     for ways, told in foretold(peer, case.world, case.query.name, case.query.qtype):
         fair = _some(told, theirs) if case.query.qtype == ANY else told
         if not _sections(fair, theirs):
-            return ways, fair
-        first = first or told
-    assert first
-    return (), first
+            about_tc = _cut(case, peer, told) if theirs.tc and case.query.qtype != ANY else ()
+            if about_tc is not None:
+                return (*ways, *about_tc)
+    return None
+
+
+def _cut(case: Case, peer: str, told: Told) -> tuple[str, ...] | None:
+    """The ways in which a peer that said TC may have come to that."""
+    if _Size(case.query, told).may_be_cut:
+        return ()
+    if peer == "nsd" and _Size(case.query, told, _hosts(case.world, told)).may_be_cut:
+        return ("host-tc",)
+    return ("reserve",) if peer == "bind" and _Size(case.query, told, less=RESERVE).may_be_cut else None
 
 
 def _some(told: Told, theirs: Answer) -> Told:
@@ -162,9 +169,9 @@ def _hosts(world: World, told: Told) -> set[Record]:
     return found
 
 
-def _alone(case: Case) -> list[str]:
-    """The three agree and geodns does not, whatever may explain them; but ANY, by RFC 8482."""
-    if case.query.qtype == ANY or case.ours.tc or any(peer.tc for peer in case.peers.values()):
+def _alone(case: Case, ways: set[tuple[str, ...] | None]) -> list[str]:
+    """The three say the same for the same reason, and geodns does not; but ANY, by RFC 8482."""
+    if len(ways) > 1 or case.query.qtype == ANY or case.ours.tc or any(p.tc for p in case.peers.values()):
         return []
     said = {(peer.rcode, peer.aa, peer.answer, peer.authority) for peer in case.peers.values()}
     ours = (case.ours.rcode, case.ours.aa, case.ours.answer, case.ours.authority)
@@ -174,8 +181,8 @@ def _alone(case: Case) -> list[str]:
 class _Size:
     """Whether an answer has to be cut, may be, or fits: TC where a needed record does not fit (RFC 9471)."""
 
-    def __init__(self, query: Query, told: Told, others: Iterable[Record] = ()) -> None:
-        self.limit = 65535 if query.tcp else min(max(512, query.payload or 0), LIMIT)
+    def __init__(self, query: Query, told: Told, others: Iterable[Record] = (), less: int = 0) -> None:
+        self.limit = 65535 if query.tcp else min(max(512, query.payload or 0), LIMIT) - less
         self.ruler = Ruler(query.name, query.payload is not None)
         self.records = {*told.answer, *told.authority, *told.glue, *others}
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 from tests.differential.answers import ANY, CNAME, DNAME, DS, NS, Record
-from tests.differential.oracle import FORMERR, NOTIMP, SERVFAIL, Book, Telling, Told, World
+from tests.differential.oracle import FORMERR, NOTIMP, SERVFAIL, YXDOMAIN, Book, Telling, Told, World
 from tests.differential.zones import STAR, Name
 
 FIRST_META = 128  # RFC 6895 §3.1: query and meta types from here to 255
 SIG, KEY, NXT, RRSIG, NSEC, NSEC3 = 24, 25, 30, 46, 47, 50
+
+SECURE = (DS, RRSIG, NSEC, 48, NSEC3, 51)  # and DNSKEY, NSEC3PARAM
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,17 @@ KNOWN = (
         "bind",
         "ANY below a DNAME: BIND stops behind the synthesized CNAME",
         lambda qtype: qtype == ANY,
+    ),
+    Way(
+        "any-dnssec",
+        "bind",
+        "ANY in a zone that is not signed: BIND leaves out what belongs to DNSSEC",
+        lambda qtype: qtype == ANY,
+    ),
+    Way(
+        "too-long",
+        "knot",
+        "a DNAME that makes a name too long: Knot says YXDOMAIN and what it has of the DNAME's target",
     ),
     Way("bound", "knot", "Knot follows a chain for five steps"),
     Way(
@@ -189,9 +202,14 @@ class Nsd(Peer):
 
 class Knot(Peer):
     BOUND = 5
+    too_long = False
 
     def told(self) -> Told:
-        return _error(NOTIMP) if "type-0" in self.ways else super().told()
+        if "type-0" in self.ways:
+            return _error(NOTIMP)
+        told = super().told()
+        told.rcode = YXDOMAIN if self.too_long else told.rcode
+        return told
 
     def step(self, name: Name) -> Name | None:
         if "bound" in self.ways and len(self.said.path) > self.BOUND:
@@ -211,6 +229,13 @@ class Knot(Peer):
             return None
         return super().found(book, owner, name)
 
+    def redirect(self, book: Book, owner: Name, name: Name) -> Name | None:
+        following = super().redirect(book, owner, name)
+        if self.said.rcode == YXDOMAIN and "too-long" in self.ways:
+            self.too_long = True
+            return book.target(owner, DNAME)
+        return following
+
 
 class Bind(Peer):
     BOUND = 12
@@ -225,14 +250,22 @@ class Bind(Peer):
         return told
 
     def book(self, name: Name) -> Book | None:
-        book = super().book(name)
-        return None if "other-zone" in self.ways and book is not super().book(self.name) else book
+        book, first = super().book(name), super().book(self.name)
+        if "other-zone" not in self.ways or book is first:
+            return book
+        return first if self.world.book(name) is first else None  # its own apex's DS
 
     def found(self, book: Book, owner: Name, name: Name) -> Name | None:
         if "beside-cname" in self.ways and CNAME in book.held.get(owner, {}):
             self.said.authority = book.soa()
             return None
         return super().found(book, owner, name)
+
+    def any(self, book: Book, owner: Name, name: Name) -> set[Record]:
+        found = super().any(book, owner, name)
+        if "any-dnssec" in self.ways:
+            return {record for record in found if record[1] not in SECURE}
+        return found
 
     def redirect(self, book: Book, owner: Name, name: Name) -> Name | None:
         following = super().redirect(book, owner, name)

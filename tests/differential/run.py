@@ -9,19 +9,22 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from dns.rdatatype import to_text
 
-from tests.differential import answers
-from tests.differential.exchange import ask_all
+from tests.differential import answers, manners
+from tests.differential.exchange import ask_all, ask_any
 from tests.differential.judge import WHY, Case, judge
 from tests.differential.oracle import World, labels_of
 from tests.differential.queries import Query, ask
 from tests.differential.servers import US, started
-from tests.differential.zones import generate, text
+from tests.differential.shapes import Shape, every, mutated, packet
+from tests.differential.zones import Zone, generate, text, wire
 
 ZONES = 20
 BATCH = 10_000
+MUTATED, SAMPLE = 500, 100  # packets: of a run's first batch, beside every shape; of each kind later
 SHOWN = 20  # findings that are kept in full
 MANY = 6  # records of a section that are shown
 WIDEST = 120  # characters of a record's data that are shown
@@ -29,9 +32,13 @@ WIDEST = 120  # characters of a record's data that are shown
 
 @dataclass
 class Report:
-    """What a run found. `findings` are the first ones, ready to be read."""
+    """What a run found. `findings` are the first ones, ready to be read.
+
+    `voices`: how many queries so many peers answered as the oracle does.
+    """
 
     queries: int = 0
+    packets: int = 0
     zones: int = 0
     unexplained: int = 0
     classes: Counter[str] = field(default_factory=Counter)
@@ -42,14 +49,22 @@ class Report:
 
     def __str__(self) -> str:
         told = ", ".join(f"{RCODES.get(code, code)} {count:,}" for code, count in sorted(self.rcodes.items()))
+        heard = ", ".join(
+            f"{count:,} by {voices} of the three" for voices, count in sorted(self.voices.items())
+        )
         lines = [
-            f"{self.queries:,} queries about {self.zones} zones in {self.seconds:.0f} s ({told})",
-            "judged by the oracle and "
-            + ", ".join(f"{count:,} by {voices} peers" for voices, count in sorted(self.voices.items())),
+            f"{self.queries:,} queries about {self.zones} zones in {self.seconds:.0f} s ({told}); "
+            f"{self.packets:,} packets of other shapes",
+            f"judged by the oracle and {heard}",
             f"{self.unexplained:,} unexplained differences",
             *(f"{count:8,}  {name}: {WHY[name]}" for name, count in self.classes.most_common()),
         ]
         return "\n".join([*lines, *self.findings])
+
+    def add(self, finding: str) -> None:
+        self.unexplained += 1
+        if len(self.findings) < SHOWN:
+            self.findings.append(finding)
 
 
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN"}
@@ -69,18 +84,32 @@ def run(count: int, seed: int, *, tell: Callable[[str], None] = lambda line: Non
 
 def _batch(seed: int, count: int, report: Report) -> None:
     zones = generate(seed, ZONES)
-    queries = list(ask(zones, seed, count))
+    queries, shapes = list(ask(zones, seed, count)), _shapes(zones[0], seed, all_=not report.queries)
+    known = packet(wire(zones[0].apex))
     folder = Path(tempfile.mkdtemp(prefix="geodns-differential-"))
     try:
         with started(zones, folder) as ports:
             replies = {name: ask_all(port, queries) for name, port in ports.items()}
+            others = {name: ask_any(port, shapes, known) for name, port in ports.items()}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     world = World(zones)
     for number, query in enumerate(queries):
         _compare(seed, query, {name: found[number] for name, found in replies.items()}, world, report)
+    for number, shape in enumerate(shapes):
+        found = manners.judge(shape, {name: said[number] for name, said in others.items()}, world)
+        if found:
+            report.add("\n  ".join((f"\nseed {seed}: {shape}", *found)))
     report.queries += count
+    report.packets += len(shapes)
     report.zones += len(zones)
+
+
+def _shapes(zone: Zone, seed: int, *, all_: bool) -> list[Shape]:
+    chance = Random(seed)
+    made = list(every(zone.apex, chance))
+    changed = (mutated(chance.choice(made), chance) for _ in range(MUTATED if all_ else SAMPLE))
+    return [*(made if all_ else chance.sample(made, SAMPLE)), *changed]
 
 
 def _compare(seed: int, query: Query, replies: dict[str, bytes | None], world: World, report: Report) -> None:
@@ -100,9 +129,7 @@ def _compare(seed: int, query: Query, replies: dict[str, bytes | None], world: W
         found = verdict.findings
         read = {US: ours, **read}
     if found:
-        report.unexplained += 1
-        if len(report.findings) < SHOWN:
-            report.findings.append(_told(seed, query, found, read))
+        report.add(_told(seed, query, found, read))
 
 
 def _told(seed: int, query: Query, found: tuple[str, ...], read: dict[str, answers.Answer]) -> str:

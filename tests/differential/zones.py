@@ -100,6 +100,9 @@ def generate(seed: int, count: int) -> list[Zone]:
         filler.fill()
     for zone in zones:
         zone.steers = _steers(zone, apexes, chance)
+        if zone.steers:  # additional data never hold what is steered
+            owner = (b"_sip", *zone.apex)
+            zone.sets[owner, "SRV"] = Data(owner, "SRV", 30, [f"0 0 1 {text(name)}" for name in zone.steers])
     return zones
 
 
