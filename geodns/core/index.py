@@ -64,6 +64,8 @@ def encloser(index: Index, name: bytes) -> int | None:
     None where no zone holds it, or where the octets are no name (a short cut may bring such).
     """
     at, last = 0, len(name) - 1
+    if last >= 255:
+        return None
     parents = []
     while at < last:
         length = name[at]
@@ -71,7 +73,7 @@ def encloser(index: Index, name: bytes) -> int | None:
             return None
         at += 1 + length
         parents.append(at)
-    if at != last or last >= 255:
+    if at != last:
         return None
     nodes = index.nodes
     for start in parents[max(0, len(parents) - index.names.depth - 1) :]:

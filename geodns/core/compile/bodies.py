@@ -178,4 +178,9 @@ def sticky_name(member: Member) -> str:
 
 
 def _rdata(member: Member, rtype: int) -> bytes:
-    return member.value if isinstance(member.value, bytes) else ip_address(member.value).packed
+    return member.value if isinstance(member.value, bytes) else _packed(member.value)
+
+
+@lru_cache(maxsize=1 << 14)
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
