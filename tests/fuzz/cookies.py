@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import dns.message
 import dns.rcode
 
 from geodns.core.cookies import AHEAD, LIFETIME, SIZES, Cookies
 from tests.core_support import query
+from tests.fuzz.judge import parsed
 from tests.fuzz.octets import Octets
 from tests.fuzz.packet import LIMITS, Asking
 from tests.fuzz.table import CLIENTS, NOW, TERMS, lab
@@ -72,7 +72,7 @@ def hold(value: bytes, client: str, now: int, honest: bool) -> None:
 
 def told(value: bytes, client: str, reply: bytes, limit: int) -> None:
     """What the server says at its own time to a client with this option."""
-    read = dns.message.from_wire(reply)
+    read = parsed(reply)
     found = MINE.examine(value, client, NOW)
     if found is None:
         assert read.rcode() == dns.rcode.FORMERR

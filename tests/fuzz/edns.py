@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import dns.message
 import dns.rcode
 
 from tests.core_support import query
+from tests.fuzz.judge import parsed
 from tests.fuzz.octets import Octets
 from tests.fuzz.packet import LIMITS, Asking
 from tests.fuzz.table import CLIENTS, lab
@@ -94,7 +94,7 @@ def subnet_of(options: bytes) -> bytes | None:
 
 def hold(packet: bytes, reply: bytes, version: int, right: bool, subnet: bytes | None) -> None:
     """The reply to a readable question with an OPT record, by RFC 6891 and RFC 7871."""
-    read = dns.message.from_wire(reply)
+    read = parsed(reply)
     assert read.edns == 0, "EDNS is answered with EDNS"
     rcode = read.rcode()
     if version:
