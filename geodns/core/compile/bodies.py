@@ -84,27 +84,31 @@ def referral(tree: Tree, cut: bytes) -> Body:
 def positive(tree: Tree, rrs: RRset, owner: bytes = QNAME) -> Body:
     """An RRset as the answer, with the addresses of the hosts it names beside it (never steered ones)."""
     optional = [
-        record(host, addresses.rtype, addresses.ttl, rdata)
-        for host in _hosts(rrs)
-        for addresses in tree.addresses(host.lower())
+        record(shown, addresses.rtype, addresses.ttl, rdata)
+        for host, shown in _hosts(rrs, owner).items()
+        for addresses in tree.addresses(host)
         for rdata in addresses.rdata
     ][:MAX_ADDITIONAL]
     return Body(len(rrs.rdata), 0, 0, len(optional), rrset(owner, rrs), b"".join(optional))
 
 
-def _hosts(rrs: RRset) -> list[bytes]:
-    """The host names in rdata whose addresses are worth sending along (RFC 1035 §3.3.9, 2782, 9460)."""
+def _hosts(rrs: RRset, owner: bytes) -> dict[bytes, bytes]:
+    """The hosts in rdata whose addresses are worth sending along (RFC 1035 §3.3.9, 2782, 9460).
+
+    In lower case, each with how its records' owner is written: as the host is, or as `owner` where an SVCB or
+    HTTPS record means its own (RFC 9460 §2.5.2), which a wildcard's is not.
+    """
     skip = {wire.NS: 0, wire.MX: 2, wire.SRV: 6, wire.SVCB: 2, wire.HTTPS: 2}.get(rrs.rtype)
     if skip is None:
-        return []
-    found: list[bytes] = []
+        return {}
+    found: dict[bytes, bytes] = {}
     for rdata in rrs.rdata:
         end = wire.name_end(rdata, skip)
         host = rdata[skip:end]
-        if host == b"\0" and rrs.rtype in (wire.SVCB, wire.HTTPS):  # RFC 9460 §2.5.2: the owner itself
-            host = rrs.owner
-        if end > 0 and host not in found:
-            found.append(host)
+        if host == b"\0" and rrs.rtype in (wire.SVCB, wire.HTTPS):
+            found.setdefault(rrs.owner, owner)
+        elif end > 0:
+            found.setdefault(host.lower(), host)
     return found
 
 
