@@ -133,6 +133,15 @@ def test_keepalive_is_told_over_tcp_alone(tmp_path: Path) -> None:
     assert not options(ask(lab_of(tmp_path), asked, limit=STREAM))
 
 
+def test_long_opt_records_are_read_each_time(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path)
+    for size, kept in ((100, 1), (128, 0)):
+        lab.replay.forget()
+        asked = query("static.z.test", options=edns.option(65001, bytes(size)))
+        assert ask(lab, asked).values == ask(lab, asked).values == ["192.0.2.9"]
+        assert len(lab.replay.tails.young) == kept
+
+
 # whose Client Subnet is believed
 
 
@@ -207,6 +216,7 @@ def test_a_server_that_is_not_ready_says_so(tmp_path: Path) -> None:
     bare = not_ready(query("www.z.test"))
     assert bare == query("www.z.test", flags=0x8000 | wire.SERVFAIL)
     assert not_ready(query("www.z.test")[:-1]) == query("www.z.test")[:2] + b"\x80\1" + bytes(8)
+    assert "do" in Reply(not_ready(query("www.z.test", edns=1232, do=True)) or b"").flags
     assert not_ready(query("www.z.test", flags=0x8000)) is None
     assert not_ready(b"short") is None
     assert lab.replay.reception.aside == {"not ready": 2, "question": 1, "silence": 2}

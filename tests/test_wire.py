@@ -172,6 +172,12 @@ def test_of_another_version_nothing_but_the_version_is_read() -> None:
     assert edns.parse(opt(b"\0", version=255)) == Edns(4096, 255, False)
 
 
+def test_options_have_a_number() -> None:
+    assert isinstance(edns.parse(opt(NSID * edns.MAX_OPTIONS)), Edns)
+    read = edns.parse(opt(NSID * (edns.MAX_OPTIONS + 1)))
+    assert read == Malformed("option")
+
+
 def test_a_second_option_of_a_kind_is_not_read() -> None:
     first, second = subnet_option("192.0.2.0/24"), subnet_option("10.0.0.0/8")
     read = edns.parse(opt(first + COOKIE + second + b"\0\x0a\0\0"))

@@ -15,6 +15,7 @@ NSID, CLIENT_SUBNET, COOKIE, KEEPALIVE, EXTENDED_ERROR = 3, 8, 10, 11, 15
 NOT_READY, NOT_AUTHORITATIVE, OTHER = 14, 20, 0  # extended errors
 DO = 0x8000
 FLOOR = 512
+MAX_OPTIONS = 64  # of an OPT record; some twenty are defined
 
 _MAPPED = 0xFFFF
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96 without its last 32 bits
@@ -62,6 +63,11 @@ class Edns:
     keepalive: bool = False
 
 
+def asks_do(packet: bytes, opt: tuple[int, int] | None) -> bool:
+    """Whether the OPT record of a packet, readable or not, has the flag that replies echo (RFC 3225 §3)."""
+    return opt is not None and bool(packet[opt[0] + 7] & DO >> 8)
+
+
 def parse(opt: bytes) -> Edns | Malformed:
     """Read an OPT record (owner, type and all). Of another version than 0 only the version matters."""
     payload = max(FLOOR, int.from_bytes(opt[3:5]))
@@ -69,11 +75,12 @@ def parse(opt: bytes) -> Edns | Malformed:
     if version:
         return Edns(payload, version, do)
     first: dict[int, bytes] = {}
-    at, end = 11, len(opt)
+    at, end, left = 11, len(opt), MAX_OPTIONS
     while at < end:
         code, size = int.from_bytes(opt[at : at + 2]), int.from_bytes(opt[at + 2 : at + 4])
         start, at = at + 4, at + 4 + size
-        if at > end:
+        left -= 1
+        if at > end or left < 0:
             return Malformed("option")
         first.setdefault(code, opt[start:at])
     option = first.get(CLIENT_SUBNET)

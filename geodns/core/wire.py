@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 HEADER = 12
+MAX_NAME = 255  # octets
 MAX_RECORDS = 16  # beyond the question; a query has an OPT, perhaps a TSIG
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
@@ -54,11 +55,11 @@ class Malformed:
 def name_end(packet: bytes, at: int) -> int:
     """The offset behind an uncompressed name at `at`, or -1 where there is none within 255 octets."""
     start, size = at, len(packet)
-    while at < size:
+    while at < size and at - start < MAX_NAME:
         length = packet[at]
         at += 1 + length
         if length == 0:
-            return at if at - start <= 255 else -1
+            return at if at - start <= MAX_NAME else -1
         if length > 63:
             return -1
     return -1
@@ -70,14 +71,14 @@ def skip_name(packet: bytes, at: int, before: int = 0x4000) -> int:
     The pointer is not followed.
     """
     start, size = at, len(packet)
-    while at < size:
+    while at < size and at - start < MAX_NAME:
         length = packet[at]
         if length >= 0xC0:
             back = at + 2 <= size and int.from_bytes(packet[at : at + 2]) & 0x3FFF < before
             return at + 2 if back else -1
         at += 1 + length
         if length == 0:
-            return at if at - start <= 255 else -1
+            return at if at - start <= MAX_NAME else -1
         if length > 63:
             return -1
     return -1
