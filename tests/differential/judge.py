@@ -16,7 +16,6 @@ from tests.differential.peers import KNOWN, foretold
 from tests.differential.queries import Query
 from tests.differential.servers import LIMIT, US
 from tests.differential.sizes import Ruler
-from tests.differential.zones import STAR, wire
 
 RESPONSE, AD = 0x8000, 0x0020
 RESERVE = 40  # octets
@@ -124,12 +123,13 @@ def _ours(case: Case, told: Told) -> tuple[list[str], set[str]]:
 
 
 def _beside(world: World, answer: Answer) -> set[Record]:
-    """The addresses of all hosts that the records of an answer name."""
+    """The addresses of all hosts that an answer names; of a wildcard's own, under the name that was asked."""
     found: set[Record] = set()
     for owner, rtype, _, rdata in answer.answer | answer.authority:
         if rtype in HOSTS_AT:
             host = rdata[HOSTS_AT[rtype] :]
-            found |= world.addresses.get(labels_of(owner if host[:1] == b"\0" else host), set())
+            own = host[:1] == b"\0"
+            found |= world.beside(labels_of(owner), covered=True) if own else world.beside(labels_of(host))
     return found
 
 
@@ -161,12 +161,8 @@ def _some(told: Told, theirs: Answer) -> Told:
 
 def _hosts(world: World, told: Told) -> set[Record]:
     """The addresses of a referral's hosts wherever they lie, and those a wildcard would give them."""
-    found: set[Record] = set()
-    for host in (labels_of(rdata) for _, rtype, _, rdata in told.authority if rtype == NS):
-        encloser = next(host[i:] for i in range(len(host) + 1) if host[i:] in world.names)
-        for owner in (host, (STAR, *encloser)):
-            found |= {(wire(host), *record[1:]) for record in world.addresses.get(owner, ())}
-    return found
+    hosts = (labels_of(rdata) for _, rtype, _, rdata in told.authority if rtype == NS)
+    return set().union(*(world.beside(host, covered=True) for host in hosts))
 
 
 def _alone(case: Case, ways: set[tuple[str, ...] | None]) -> list[str]:

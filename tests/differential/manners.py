@@ -68,7 +68,7 @@ def differences(wanted: Gist, said: Gist) -> list[str]:
     return found
 
 
-CD, RD, AA = frozenset({"cd"}), frozenset({"rd"}), frozenset({"aa"})
+CD, RD, AA, TC = (frozenset({bit}) for bit in ("cd", "rd", "aa", "tc"))
 KNOWN = (
     Manner(
         "nsd",
@@ -130,9 +130,19 @@ KNOWN = (
         silent=True,
         fields=("authority",),
     ),
-    Manner("bind", ("type ANY", "class"), "BIND answers ANY in full", bits=frozenset({"tc"})),
+    *(
+        Manner(
+            peer, ("type ANY", "class"), "ANY in full, or more of it than fits", bits=TC, fields=("answer",)
+        )
+        for peer in ("nsd", "knot", "bind")
+    ),
     Manner("bind", ("type",), "BIND: meta types are no question", (FORMERR, NOTIMP)),
-    Manner("bind", ("transfer",), "BIND: transfers, also those it grants", (FORMERR, NOTAUTH, NOERROR)),
+    Manner(
+        "bind",
+        ("type AXFR", "type IXFR", "transfer"),
+        "BIND: transfers, also those it grants",
+        (FORMERR, NOTAUTH, NOERROR),
+    ),
     Manner("bind", ("records in section",), "BIND reads the data of an SOA", (FORMERR,)),
     Manner("bind", ("pointer into the header",), "BIND follows a pointer into the header", (REFUSED,)),
     Manner("bind", ("edns version",), "BIND reads the options of other versions", (FORMERR,)),

@@ -79,6 +79,14 @@ class World:
                 found.setdefault(owner, set()).update(book.records(owner, A), book.records(owner, AAAA))
         return found
 
+    def beside(self, name: Name, *, covered: bool = False) -> set[Record]:
+        """What may be told beside an answer that names a host; `covered`: what a wildcard gives it, too."""
+        found = set(self.addresses.get(name, ()))
+        if covered and not found:
+            encloser = next(name[i:] for i in range(len(name) + 1) if name[i:] in self.names)
+            found = {(wire(name), *record[1:]) for record in self.addresses.get((STAR, *encloser), ())}
+        return found
+
     @cached_property
     def names(self) -> set[Name]:
         """Every name that exists in some zone, the root's side of the apexes too: NSD's one tree."""

@@ -95,7 +95,7 @@ def expected(shape: shapes.Shape, world: World) -> Gist | None:
             return replace(bare, rcode=BADVERS)
         options = message.options
         if options is None or not _subnet_fits(options.get(SUBNET)) or not _cookie_fits(options.get(COOKIE)):
-            return replace(bare, rcode=FORMERR, opt=(0, 0))
+            return replace(bare, rcode=FORMERR)
         bare = replace(bare, options=frozenset(options) & {NSID, COOKIE, SUBNET} | _keepalive(shape, options))
     if opcode != QUERY:
         return replace(bare, rcode=REFUSED)
