@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dns.flags
 import dns.message
 import dns.rcode
 import pytest
@@ -90,3 +91,15 @@ def test_what_cannot_be_verified_is_not_answered(lab: Lab) -> None:
     found = dns.message.from_wire(reply, keyring=False, continue_on_error=True)
     assert (found.rcode(), found.tsig[0].error, found.answer) == (dns.rcode.NOTAUTH, 16, [])
     assert lab.signed.refusals == {"BADSIG": 1}
+
+
+def test_a_refusal_too_long_for_a_datagram_leads_to_tcp(lab: Lab) -> None:
+    label, end = "k" * 63 + ".", "k" * 50 + "."
+    asking = request("A", zone=label * 3 + end)
+    asking.use_tsig(Key(label * 3 + end, b"n" * 32, "hmac-sha512"))
+    packet = asking.to_wire()
+    short, whole = (lab.replay.answer(packet, US, limit, 0, Clock()()) or b"" for limit in (1232, STREAM))
+    assert len(whole) > 512 >= len(short)
+    told = dns.message.from_wire(short)
+    assert (told.rcode(), bool(told.flags & dns.flags.TC), told.had_tsig) == (dns.rcode.NOTAUTH, True, False)
+    assert dns.message.from_wire(whole, keyring=False).tsig_error == dns.rcode.BADKEY

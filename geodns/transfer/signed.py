@@ -8,7 +8,7 @@ from collections.abc import Callable
 from geodns.core import wire
 from geodns.core.fit import FLOOR, room
 from geodns.core.reception import Arrival
-from geodns.transfer.messages import reply, without_last
+from geodns.transfer.messages import NOTAUTH, reply, without_last
 from geodns.transfer.tsig import Keyring, Unverified
 
 Answer = Callable[[bytes, str, int, int, int], bytes | None]
@@ -38,7 +38,9 @@ class SignedQueries:
         signer = self._keyring.verify(packet, query, now)
         if isinstance(signer, Unverified):
             self.refusals[signer.why] += 1
-            return signer.reply
+            if len(signer.reply) <= _room(packet, query, limit):
+                return signer.reply
+            return reply(packet, query, NOTAUTH, flags=wire.TC, payload=self._payload)
         found = answer(without_last(packet, start), client, limit, chance, now)
         if found is None:
             return None
