@@ -120,6 +120,14 @@ def test_a_dname_passed_twice_stands_there_once(lab: Lab) -> None:
     assert ("moved.z.test", "DNAME") in shown
 
 
+@pytest.mark.parametrize("labels", [123, 124, 32_000])
+def test_a_name_is_no_longer_than_255_octets_below_a_zone_too(lab: Lab, labels: int) -> None:
+    packet = query(b"\1q" * labels + b"\1z\4test\0")
+    reply = lab.reply(packet)
+    assert reply is not None
+    assert reply[3] & 15 == (wire.NXDOMAIN if labels == 123 else wire.FORMERR)
+
+
 # what is remembered is bounded
 
 
