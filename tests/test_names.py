@@ -27,7 +27,8 @@ def test_relative_names_go_below_the_origin() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a..b", ".a", "x" * 64, ".".join(["abcdefg"] * 33), "\\999", "a\\", "ü"]
+    "text",
+    ["", "a..b", ".a", "x" * 64, ".".join(["abcdefg"] * 33), "\\999", "a\\", "ü", "\\ü", "\\²²²", "\\٣٣٣"],
 )
 def test_what_is_no_name_says_why(text: str) -> None:
     with pytest.raises(names.BadNameError):

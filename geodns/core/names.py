@@ -14,6 +14,7 @@ ROOT = b"\0"
 
 # What nearly every name is; the shortcut is three times as fast as reading letter by letter.
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?").fullmatch
+_ESCAPED_OCTET = re.compile(r"[0-9]{3}|[\0-\x7f]").match
 _ESCAPED = frozenset(b'."\\;()@$ ')
 
 
@@ -63,26 +64,27 @@ def _labels(text: str) -> tuple[list[bytes], bool]:
             label = bytearray()
             absolute = at == len(text)
         elif char == "\\":
-            if text[at : at + 3].isdigit() and len(text) >= at + 3:
-                octet = int(text[at : at + 3])
-                if octet > 255:
-                    raise BadNameError(f"\\{text[at : at + 3]} is no octet (000 to 255)")
-                label.append(octet)
-                at += 3
-            elif at < len(text):
-                label += text[at].encode("ascii", "strict")
-                at += 1
-            else:
+            escaped = _ESCAPED_OCTET(text, at)
+            if escaped is None and at == len(text):
                 raise BadNameError("the name ends in a lone backslash")
+            if escaped is None:
+                raise _beyond_ascii(text[at])
+            octet = int(escaped[0]) if len(escaped[0]) == 3 else ord(escaped[0])
+            if octet > 255:
+                raise BadNameError(f"\\{escaped[0]} is no octet (000 to 255)")
+            label.append(octet)
+            at = escaped.end()
         elif ord(char) > 126 or ord(char) < 33:
-            raise BadNameError(
-                f"{char!r} is not allowed in a name; write international names in their xn-- form"
-            )
+            raise _beyond_ascii(char)
         else:
             label.append(ord(char))
     if not absolute:
         _close(labels, label, text)
     return labels, absolute
+
+
+def _beyond_ascii(char: str) -> BadNameError:
+    return BadNameError(f"{char!r} is not allowed in a name; write international names in their xn-- form")
 
 
 def _close(labels: list[bytes], label: bytearray, text: str) -> None:
