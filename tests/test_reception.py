@@ -216,10 +216,22 @@ def test_a_server_that_is_not_ready_says_so(tmp_path: Path) -> None:
     bare = not_ready(query("www.z.test"))
     assert bare == query("www.z.test", flags=0x8000 | wire.SERVFAIL)
     assert not_ready(query("www.z.test")[:-1]) == query("www.z.test")[:2] + b"\x80\1" + bytes(8)
-    assert "do" in Reply(not_ready(query("www.z.test", edns=1232, do=True)) or b"").flags
     assert not_ready(query("www.z.test", flags=0x8000)) is None
     assert not_ready(b"short") is None
     assert lab.replay.reception.aside == {"not ready": 2, "question": 1, "silence": 2}
+
+
+@pytest.mark.parametrize("do", [False, True])
+def test_do_is_echoed_with_an_error_too(tmp_path: Path, do: bool) -> None:
+    """RFC 3225 §3, RFC 6891 §6.1.4."""
+    lab = lab_of(tmp_path)
+    malformed = query("www.z.test", do=do, edns=1232, options=b"\0\x08\0\7")
+    for reply in (
+        ask(lab, malformed),
+        ask(lab, query("www.z.test", do=do, edns=1232, version=1)),
+        Reply(lab.replay.reception.not_ready(query("www.z.test", do=do, edns=1232)) or b""),
+    ):
+        assert bool(reply.message.ednsflags & edns.DO) is do
 
 
 def test_other_terms_hold_at_once_and_for_what_was_remembered(tmp_path: Path) -> None:

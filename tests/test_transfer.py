@@ -304,6 +304,7 @@ def test_so_many_at_a_time_and_no_more() -> None:
         request().to_wire()[:-2] + b"\0\3",  # CH
         request(use_edns=1).to_wire(),
         request().to_wire()[:4] + b"\0\2" + request().to_wire()[6:],
+        bytes(7) + b"\1\0\0\0\1" + b"\0\0\xfc\0\1" + bytes(6) + b"\0\0\x29" + bytes(8),  # no question
     ],
 )
 def test_what_is_no_request_for_a_zone_is_left_to_others(packet: bytes) -> None:

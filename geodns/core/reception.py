@@ -19,7 +19,6 @@ from geodns.core.terms import Terms
 
 FOREVER = 1 << 62
 MAX_KEPT = 128  # octets of an OPT record; one with Client Subnet and the longest cookie has 79
-LONGEST = 128  # octets of an OPT record that is remembered: with Client Subnet and a cookie it has 79
 _COOKIE = edns.COOKIE.to_bytes(2)
 _OTHER_OPCODES = {wire.NOTIFY: "notify", wire.UPDATE: "update"}
 
@@ -72,7 +71,8 @@ class Reception:
         end = query.end
         tail = None if query.opt is None else self._tail(arrival, end, *query.opt)
         if isinstance(tail, wire.Malformed):
-            return self._reply(tail.why, packet, end, wire.FORMERR, self._opt(edns.asks_do(packet, query.opt)))
+            opt = self._opt(edns.asks_do(packet, query.opt))
+            return self._reply(tail.why, packet, end, wire.FORMERR, opt)
         if tail is not None and tail.edns.version:
             return self._reply("version", packet, end, 0, self._opt(tail.edns.do, wire.BADVERS))
         opt = b"" if tail is None else tail.flat(self.payload)
@@ -129,7 +129,7 @@ class Reception:
     def _tail(self, arrival: Arrival, end: int, start: int, stop: int) -> Tail | wire.Malformed:
         """What an OPT record asks for; remembered where it is short and stands alone behind the question."""
         raw = arrival.packet[start:stop]
-        alone = start == end and stop == len(arrival.packet) and len(raw) <= LONGEST
+        alone = start == end and stop == len(arrival.packet) and len(raw) <= MAX_KEPT
         known = self.tails.recall(raw) if alone else None
         if known is not None and known.fits(arrival.client, arrival.now):
             return known
@@ -159,7 +159,7 @@ class Reception:
         tail = Tail(client, b"", bare, read, options, owner, until, state)
         if client is None:
             tail.opt = tail.flat(self.payload)
-        if alone and not read.version and until and len(raw) <= MAX_KEPT:
+        if alone and not read.version and until:
             self.tails.keep(raw, tail)
         return tail
 

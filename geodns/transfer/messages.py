@@ -26,7 +26,7 @@ def reply(
     count, body = records
     opt = b""
     if payload and query.opt is not None:
-        opt = edns.reply_opt(payload, bool(packet[query.opt[0] + 7] & 0x80), 0, b"")
+        opt = edns.reply_opt(payload, edns.asks_do(packet, query.opt), 0, b"")
     flags |= wire.QR | (packet[2] & 0x79) << 8 | rcode
     counts = (int(query.end > wire.HEADER), count, 0, int(opt != b""))
     head = b"".join(number.to_bytes(2) for number in (flags, *counts))

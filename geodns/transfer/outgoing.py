@@ -155,7 +155,7 @@ def asked(packet: bytes) -> Query | None:
     if end < 0 or packet[end : end + 1] != b"\0" or packet[end + 1 : end + 2] not in (b"\xfb", b"\xfc"):
         return None
     query = wire.parse(packet)
-    if isinstance(query, wire.Malformed) or query.qclass != wire.IN:
+    if isinstance(query, wire.Malformed) or not query.name or query.qclass != wire.IN:
         return None
     version = packet[query.opt[0] + 6] if query.opt else 0
     return None if version else query
