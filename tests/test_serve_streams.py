@@ -115,6 +115,21 @@ async def test_who_is_slow_gets_the_whole_nevertheless() -> None:
             assert (await client.reply())[:21] == ask() + b"%06d" % number
 
 
+async def test_what_the_client_does_not_take_is_not_made_and_left_to_the_system() -> None:
+    """Else the system holds megabytes for each client, and it takes them for longer than `idle`."""
+    door = Streams(count=1000)
+    async with serving(door) as listener:
+        messages = sipped(listener.port)
+        sock = await anext(messages)
+        assert isinstance(sock, socket.socket)
+        sock.sendall(framed(ask()))
+        for _ in range(20):
+            await anext(messages)
+            await until(lambda: connection_of(listener)._blocked)
+        assert door.made * MESSAGE < 1 << 20
+        await messages.aclose()
+
+
 async def test_several_take_turns() -> None:
     async with serving(Streams(count=20)) as listener:
         client = await Client.of(listener)

@@ -5,11 +5,11 @@ before each of its messages the connection is read and answered as far as one re
 connections have their turn. Several go on in turns. Their number is the door's to bound.
 
 What one client can hold is bounded on every side. In: one unfinished message (65,537 octets) and one read.
-Out: once its unsent replies pass the transport's high-water mark nothing more of its input is read or
-answered until it has taken them. Time: a connection that got no answer for `idle` seconds is closed,
-whatever it sends, so half a message or an octet now and then wins nothing. Count: `connections` in all and
-`per_address` from one IPv4 address or one IPv6 /64; the next one is let in and the one that was idle
-longest is closed for it.
+Out: once its unsent replies pass what the system holds for it, and the transport's high-water mark, nothing
+more of its input is read or answered until it has taken them. Time: a connection that got no answer for
+`idle` seconds is closed, whatever it sends, so half a message or an octet now and then wins nothing. Count:
+`connections` in all and `per_address` from one IPv4 address or one IPv6 /64; the next one is let in and the
+one that was idle longest is closed for it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ LIMIT = 65_535  # octets of a message
 HEADER = 12  # octets; less is no DNS message
 READ = 4096  # octets read at once: also bounds how much one client is answered before the others' turn
 FLUSH = 16_384  # octets of replies gathered into one write
+UNSENT = 65_536  # octets that the system may hold for a client beyond what that one has room for
 BACKLOG = 512
 STOP_WITHIN = 1.0  # seconds for queued replies to leave
 
@@ -94,6 +95,7 @@ class TcpListener:
         if self._socket is None:
             self._socket = bound(socket.SOCK_STREAM, self.address, self.port)
             self.port = self._socket.getsockname()[1]
+            _tune(self._socket)
 
     async def start(self) -> None:
         """Bind if `bind` was not called, and accept from now on. Raises GeodnsError in one line."""
@@ -318,6 +320,12 @@ class _Connection(asyncio.BufferedProtocol):
         if replies:
             self._listener.answered(self)
             self.transport.write(b"".join(replies))
+
+
+def _tune(sock: socket.socket) -> None:
+    """What clients leave lying: the system would take megabytes for each (connections inherit this)."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system has it
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
 def _framed(message: bytes) -> bytes:
