@@ -25,6 +25,7 @@ CASED = (b"\7example\0", b"\2ab")  # what the zones write with capital letters h
 OTHER = {
     "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
     "nsd: host-tc": "NSD sets TC where addresses of a referral's hosts do not fit, glue or not",
+    "knot: no-soa": "Knot leaves out the SOA of a negative answer where it does not fit, without TC",
     "bind: reserve": "BIND keeps some octets free and sets TC a little early",
     "near-the-limit": "how well names are compressed decides about TC",
 }
@@ -137,11 +138,20 @@ def _ways(case: Case, peer: str, theirs: Answer) -> tuple[str, ...] | None:
     """The fewest of a peer's ways that foretell its answer."""
     for ways, told in foretold(peer, case.world, case.query.name, case.query.qtype):
         fair = _some(told, theirs) if case.query.qtype == ANY else told
-        if not _sections(fair, theirs):
+        wrong = _sections(fair, theirs)
+        if wrong == ["authority"] and peer == "knot" and _left_out(case, told, theirs):
+            return (*ways, "no-soa")
+        if not wrong:
             about_tc = _cut(case, peer, told) if theirs.tc and case.query.qtype != ANY else ()
             if about_tc is not None:
                 return (*ways, *about_tc)
     return None
+
+
+def _left_out(case: Case, told: Told, theirs: Answer) -> bool:
+    """Whether it is an SOA, for which there is no room, that is missing."""
+    is_soa = {record[1] for record in told.authority} == {SOA}
+    return is_soa and not theirs.authority and _Size(case.query, told).may_be_cut
 
 
 def _cut(case: Case, peer: str, told: Told) -> tuple[str, ...] | None:

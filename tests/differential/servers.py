@@ -17,7 +17,7 @@ from tests.differential.written import write_masters, write_yaml
 from tests.differential.zones import Zone, text, wire
 
 LIMIT = 1232  # the UDP payload of all servers here
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
 PEERS = {"nsd": "nsd", "knot": "knotd", "bind": "named"}
 US = "geodns"
 
