@@ -33,7 +33,7 @@ ODD = (
 OUTSIDE: tuple[Name, ...] = ((b"elsewhere", b"invalid"), (b"host", b"elsewhere", b"invalid"))
 NEVER = b"zz"  # a label that no zone has
 STEERED = b"steered"  # a label that no query has
-TTLS = (0, 30, 300, 604800)
+TTLS = (0, 30, 300, 604800, 2**31 - 1)
 SPECIAL = b"." + b'"\\;()@$ '
 MAX_NAME = 255
 
@@ -90,7 +90,7 @@ def generate(seed: int, count: int) -> list[Zone]:
             above = chance.choice(zones).apex
             apex = tuple(chance.choice(PLAIN) for _ in range(chance.choice((1, 1, 2)))) + above
         if len(apex) < 8 and fold(apex) not in {fold(zone.apex) for zone in zones}:
-            zones.append(Zone(apex, chance.choice(TTLS), chance.choice((*TTLS, 2**31 - 1))))
+            zones.append(Zone(apex, chance.choice(TTLS), chance.choice(TTLS)))
     apexes = [zone.apex for zone in zones]
     ground = _Ground(set(map(fold, apexes)))
     fillers = [_Filler(zone, apexes, ground, chance) for zone in zones]
