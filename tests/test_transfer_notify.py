@@ -157,7 +157,7 @@ async def test_where_nobody_is_nothing_is_lost_but_time() -> None:
 
 async def test_a_peer_that_refuses_is_not_asked_again() -> None:
     async with secondary(says(dns.rcode.NOTAUTH)) as there:
-        notifier = of(peer(notify=there.where))
+        notifier = of(peer(notify=there.where), waits=(5.0, 5.0))
         notifier.announce(bulky())
         await ended(notifier)
         assert (len(there.told), notifier.results) == (1, {"refused": 1})

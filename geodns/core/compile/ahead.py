@@ -10,23 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set, sticky_name
-from geodns.core.health import Health, Verdict
-from geodns.core.steer.odds import decide
+from geodns.core.steer.odds import AllUp, decide
 from geodns.core.steer.orders import Group
 from geodns.core.steer.picks import KEPT, costs
-from geodns.model import AnyRegion, Endpoint, Pick, Policy, Pool, Split
+from geodns.model import AnyRegion, Pick, Policy, Pool, Split
 
 FEW = 8  # endpoints, of which an answer set is made in no time
-
-
-class _AllUp:
-    """Conditions under which every endpoint is up and no region is paused."""
-
-    def health_of(self, endpoint: Endpoint, family: int) -> Health:
-        return Health(Verdict.UP)
-
-    def paused(self, region: str) -> None:
-        return None
 
 
 def sets_ahead(
@@ -42,7 +31,7 @@ def sets_ahead(
         if spec.pick is not Pick.STICKY and sum(len(region.endpoints) for region in pool.regions) <= FEW:
             continue
         for group in _groups(pool, policies[spec.policy]):
-            odds = decide(pool, (group,), _AllUp(), FAMILY[spec.rtype])
+            odds = decide(pool, (group,), AllUp(), FAMILY[spec.rtype])
             for name in map(sticky_name, odds.members if spec.pick is Pick.STICKY else ()):
                 names.add(name)
                 if len(names) > KEPT:

@@ -13,12 +13,10 @@ from ipaddress import ip_address
 
 from geodns.core import wire
 from geodns.core.compile.bodies import soa_rdata
-from geodns.core.health import Health
 from geodns.core.place import EMPTY
-from geodns.core.steer.odds import decide
+from geodns.core.steer.odds import AllUp, decide
 from geodns.core.steer.orders import Order, Plan
-from geodns.core.world import ALWAYS_UP, Override
-from geodns.model import Endpoint, Model, Steer, Zone
+from geodns.model import Model, Steer, Zone
 
 CHUNK = 16_384  # octets of records in a message, unless one record is longer
 MAX_CONTENT = 256 << 20  # octets: a zone that is longer, by its steered names' addresses, is not transferred
@@ -88,26 +86,16 @@ def _records(zone: Zone, model: Model, soa: bytes) -> Iterator[bytes]:
     yield soa
 
 
-class _AllUp:
-    """The world as nobody has tested it, nobody has paused it."""
-
-    def health_of(self, endpoint: Endpoint, family: int) -> Health:
-        return ALWAYS_UP
-
-    def paused(self, region: str) -> Override | None:
-        return None
-
-
 def _answers(steer: Steer, model: Model) -> Iterator[tuple[int, bytes]]:
     """Type and rdata of the records that stand for a steered name."""
     pool = model.pools[steer.pool]
     regions = tuple(model.regions[r.region] for r in pool.regions)
     order: Order = Plan(model.policies[steer.policy], regions).order(EMPTY).order
     if pool.targets:
-        for member in decide(pool, order, _AllUp(), 0).members[:1]:
+        for member in decide(pool, order, AllUp(), 0).members[:1]:
             yield wire.CNAME, bytes(member.value) if isinstance(member.value, bytes) else b""
         return
     for rtype, family in ((wire.A, 4), (wire.AAAA, 6)):
-        members = decide(pool, order, _AllUp(), family).members
+        members = decide(pool, order, AllUp(), family).members
         for rdata in dict.fromkeys(ip_address(str(m.value)).packed for m in members):
             yield rtype, rdata

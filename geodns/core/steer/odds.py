@@ -16,7 +16,7 @@ from typing import Protocol
 
 from geodns.core.health import Health, Verdict
 from geodns.core.steer.orders import Group, Order
-from geodns.core.world import Override
+from geodns.core.world import ALWAYS_UP, Override
 from geodns.model import AllDown, Endpoint, Minimum, Pool, PoolRegion
 
 MAX_TOTAL = 2**31 - 1  # a total of weights fits 32 bits in every lane
@@ -48,6 +48,16 @@ class Conditions(Protocol):
     def health_of(self, endpoint: Endpoint, family: int) -> Health: ...
 
     def paused(self, region: str) -> Override | None: ...
+
+
+class AllUp:
+    """Conditions under which nothing is down and nothing paused: what depends on the files alone."""
+
+    def health_of(self, endpoint: Endpoint, family: int) -> Health:
+        return ALWAYS_UP
+
+    def paused(self, region: str) -> Override | None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
