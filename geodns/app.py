@@ -47,7 +47,7 @@ from geodns.operations import Operations
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
-from geodns.serve.sockets import speaks_ipv6
+from geodns.serve.sockets import descriptors, speaks_ipv6
 from geodns.serve.tcp import TcpListener
 from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
@@ -55,6 +55,7 @@ from geodns.verdicts import Verdicts
 
 TICK = 0.25  # seconds between looks at the clock: how late a pause may end, how old `now` may be
 FOLLOW = 5.0  # seconds between looks at the database files
+OTHER_FILES = 256  # open ones beside TCP connections and probes: sockets, state, databases, the API's clients
 MAX_TOLD = 10  # pools named in a line of the log
 
 log = structlog.get_logger("geodns")
@@ -98,13 +99,14 @@ class Server:
         for warning in exposed(settings):
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
+        connections = _connections(settings, len(listen))
         self.udp = [UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in listen]
         self.tcp = [
             TcpListener(
                 at.host,
                 at.port,
                 doors.silence,
-                connections=limits.tcp_connections,
+                connections=connections,
                 per_address=limits.tcp_per_address,
                 idle=limits.tcp_idle,
             )
@@ -373,12 +375,17 @@ class Server:
                 self.replay.forget()
 
     async def _follow_secrets(self) -> None:
+        told = ""
         while True:
+            problem = ""
             try:
-                if self.agreement.renew(time.time()):
+                if await asyncio.to_thread(self.agreement.renew, time.time()):
                     self.replay.agree(self.agreement.terms)
             except ConfigError as error:
-                log.error("the secrets of cookies are not renewed", problem=str(error))
+                problem = str(error)
+            if problem and problem != told:
+                log.error("the secrets of cookies are not renewed", problem=problem)
+            told = problem
             await asyncio.sleep(FOLLOW)
 
 
@@ -389,6 +396,15 @@ def _listen(settings: Settings) -> list[Listen]:
     if found != wanted and found:
         log.warning("this machine has no IPv6", not_listening=[str(at) for at in wanted if at not in found])
     return found or wanted
+
+
+def _connections(settings: Settings, listeners: int) -> int:
+    """TCP connections for each listener: those of the settings, as far as the system allows open files."""
+    wanted, others = settings.limits.tcp_connections, settings.limits.probes + OTHER_FILES
+    room = (descriptors(others + listeners * wanted) - others) // listeners
+    if room < wanted:
+        log.warning("too few open files are allowed for limits.tcp_connections", connections=max(1, room))
+    return max(1, min(room, wanted))
 
 
 def serve(settings: Settings) -> None:

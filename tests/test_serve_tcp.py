@@ -247,6 +247,21 @@ async def test_when_all_places_are_taken_the_longest_idle_makes_room() -> None:
         assert (listener.stats.evicted_total, listener.open) == (1, 3)
 
 
+async def test_a_crowd_waits_in_the_system_and_never_is_much_more_open_than_there_are_places() -> None:
+    """Who is pushed out is gone before many others are let in: open files are few."""
+    closing = 0
+    async with serving(connections=10, per_address=10) as listener:
+        crowd = [socket.create_connection(("127.0.0.1", listener.port), 2) for _ in range(200)]
+        while listener.stats.accepted < 200:
+            before = listener.stats.accepted
+            await asyncio.sleep(0)
+            closing = max(closing, listener.stats.accepted - before)
+        assert (listener.open, listener.stats.evicted_address) == (10, 190)
+    assert closing <= 64
+    for client in crowd:
+        client.close()
+
+
 async def test_one_address_pushes_out_only_itself() -> None:
     async with serving(per_address=2) as listener:
         other = await Client.of(listener, "127.0.0.2")

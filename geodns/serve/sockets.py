@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
+from contextlib import suppress
 
 from geodns.errors import GeodnsError
 
@@ -47,6 +49,18 @@ def speaks_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def descriptors(wanted: int) -> int:
+    """How many files this process may have open: `wanted`, or as many as the system lets it have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft
 
 
 def refusal(error: OSError, kind: socket.SocketKind, address: str, port: int) -> GeodnsError:

@@ -30,6 +30,7 @@ READ = 4096  # octets read at once: also bounds how much one client is answered 
 FLUSH = 16_384  # octets of replies gathered into one write
 UNSENT = 65_536  # octets that the system may hold for a client beyond what that one has room for
 BACKLOG = 512
+AT_ONCE = 32  # connections accepted at one turn of the loop, before those closed for them are gone
 STOP_WITHIN = 1.0  # seconds for queued replies to leave
 
 
@@ -104,8 +105,9 @@ class TcpListener:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: _Connection(self), sock=self._socket, backlog=BACKLOG
+                lambda: _Connection(self), sock=self._socket, backlog=AT_ONCE
             )
+            self._socket.listen(BACKLOG)
         except OSError as error:
             await self.stop()
             raise refusal(error, socket.SOCK_STREAM, self.address, self.port) from None
