@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from geodns import app
 from geodns.agreement import LASTS, Agreement
 from geodns.config.secrets import MAX_COOKIE_SECRETS
 from geodns.config.settings import load_settings
 from geodns.core.terms import Terms
-from geodns.errors import ConfigError
+from geodns.errors import ConfigError, Position, Problem
 
 ONE, TWO = "00112233445566778899aabbccddeeff", "E5E973E5A6B2A43F48E7DC849E37BFCF"
 
@@ -112,3 +115,32 @@ def test_what_is_no_secret_is_told_with_what_to_do(tmp_path: Path, text: str, to
     with pytest.raises(ConfigError, match=told) as caught:
         agreement(tmp_path, "cookies: {secrets: {file: cookies}}")
     assert str(tmp_path / "cookies") in str(caught.value)
+
+
+async def test_what_is_wrong_with_them_is_told_once_until_it_is_another_thing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = iter(["none", "none", "none", "", "none", "bad", "bad"])
+    agreed: list[Terms] = []
+
+    def renew(now: float) -> bool:
+        outcome = next(outcomes, None)
+        if outcome is None:
+            raise EOFError
+        if outcome:
+            raise ConfigError((Problem("bad-secret", outcome, Position("cookies")),))
+        return True
+
+    monkeypatch.setattr(app, "FOLLOW", 0)
+    server: Any = SimpleNamespace(
+        agreement=SimpleNamespace(renew=renew, terms=Terms()), replay=SimpleNamespace(agree=agreed.append)
+    )
+    with pytest.raises(EOFError):
+        await app.Server._follow_secrets(server)
+    told = capsys.readouterr().out
+    assert [line.rpartition("cookies: ")[2].rstrip("'") for line in told.splitlines()] == [
+        "none",
+        "none",
+        "bad",
+    ]
+    assert agreed == [Terms()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,13 @@ def test_a_secret_is_what_the_file_or_the_variable_holds_without_white_space(tmp
 
 
 def test_what_is_no_secret_is_told_in_one_line_with_its_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
     wrong = [
         (in_file(tmp_path / "empty", b" \n"), "empty: holds no secret"),
         (in_file(tmp_path / "long", bytes(MAX_SECRET + 1)), "long: holds more than the 4096 octets"),
         (SecretForm.model_validate({"file": tmp_path / "none"}), "none: .* No such file"),
-        (SecretForm.model_validate({"file": tmp_path}), "Is a directory"),
+        (SecretForm.model_validate({"file": tmp_path}), "cannot be read: it is no file"),
+        (SecretForm.model_validate({"file": tmp_path / "pipe"}), "cannot be read: it is no file"),
         (SecretForm.model_validate({"file": tmp_path / "a\0b"}), "cannot be read: embedded null"),
         (SecretForm.model_validate({"env": "KEY"}), "^KEY: the variable is not set"),
     ]

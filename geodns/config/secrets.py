@@ -92,6 +92,8 @@ def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:
 
 def _of_file(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes into it
+            _refuse(str(path), "the secret cannot be read: it is no file")
         with path.open("rb") as file:
             return file.read(MAX_SECRET + 1)
     except (OSError, ValueError) as error:
