@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import dns.message
 import dns.opcode
@@ -217,3 +218,15 @@ async def test_announcements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (notifier.pending, notifier.results) == (2, {"dropped": 3})
         await notifier.stop()
         assert notifier.pending == 0
+
+
+async def test_who_does_not_hear_keeps_nobody_waiting() -> None:
+    async with secondary(answers=lambda message: None) as deaf, secondary() as there:
+        notifier = of(peer(notify=deaf.where), peer(notify=there.where), waits=(60.0,))
+        zones = [names.from_text(f"z{number}.test.") for number in range(5 * notify.AT_ONCE)]
+        for apex in zones:
+            notifier.announce(replace(bulky(), apex=apex, soa=apex + bulky().soa[len(APEX) :]))
+        while len(there.told) < len(zones):  # noqa: ASYNC110 (what is waited for has no event)
+            await asyncio.sleep(0.001)
+        assert len(deaf.told) == notify.AT_ONCE
+        await notifier.stop()

@@ -26,7 +26,7 @@ from geodns.transfer.peers import Peer
 
 WAITS = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds for an acknowledgement, try by try
 MAX_PENDING = 4096  # zones of peers that are being told
-AT_ONCE = 64  # tries, each of which has a socket
+AT_ONCE = 16  # tries with one peer, each of which has a socket
 
 log = structlog.get_logger("geodns.transfer")
 
@@ -43,7 +43,7 @@ class Notifier:
         self._peers = peers
         self._waits = waits
         self._pending: dict[tuple[int, bytes], asyncio.Task[None]] = {}
-        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._at_once = [asyncio.Semaphore(AT_ONCE) for _ in peers]  # who does not hear keeps nobody waiting
 
     @property
     def pending(self) -> int:
@@ -63,7 +63,7 @@ class Notifier:
             if len(self._pending) >= MAX_PENDING:
                 self.results["dropped"] += 1
                 continue
-            work = self._tell(peer.notify, peer.key, content)
+            work = self._tell(number, peer.notify, content)
             task = self._pending[key] = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(partial(self._ended, key))
 
@@ -80,11 +80,12 @@ class Notifier:
         if not task.cancelled() and task.exception() is not None:
             log.error("a notification failed", exc_info=task.exception())
 
-    async def _tell(self, where: tuple[str, int], key: Key | None, content: Content) -> None:
-        outcome, why = "unanswered", ""
+    async def _tell(self, number: int, where: tuple[str, int], content: Content) -> None:
+        outcome, why, key = "unanswered", "", self._peers[number].key
         for wait in self._waits:
             try:
-                rcode = await self._try(notification(content, key), where, wait)
+                async with self._at_once[number]:
+                    rcode = await self._try(notification(content, key), where, wait)
             except (OSError, dns.exception.DNSException) as error:
                 why = str(error) or type(error).__name__
                 continue
@@ -102,8 +103,7 @@ class Notifier:
         end = asyncio.get_running_loop().time() + wait
         host, port = where
         try:
-            async with self._at_once:
-                reply = await dns.asyncquery.udp(message, host, wait, port, ignore_unexpected=True)
+            reply = await dns.asyncquery.udp(message, host, wait, port, ignore_unexpected=True)
             if message.keyring and not reply.had_tsig:  # dnspython before 2.9 lets that pass
                 raise _Unsigned
         except (OSError, dns.exception.DNSException):
