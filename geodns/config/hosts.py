@@ -60,8 +60,10 @@ class Hosts:
             for (owner, rtype), rrset in records.rrsets.items():
                 if rtype in _SKIP:
                     for target in {names.fold(rdata[_SKIP[rtype] :]): None for rdata in rrset.rdata}:
-                        if target != names.ROOT:  # "no such service" (RFC 2782, RFC 7505)
-                            _judge(rrset, target, self._find(target), findings, at_apex=owner == apex)
+                        if target == names.ROOT:  # "no such service" (RFC 2782, RFC 7505)
+                            continue
+                        serves = rtype == NS and owner == apex == self._apex_over(target)
+                        _judge(rrset, target, self._find(target), findings, serves=serves)
 
     def judge_mname(self, mname: bytes, position: Position, findings: Findings) -> None:
         """Secondaries and updates look for the primary by this name."""
@@ -71,11 +73,10 @@ class Hosts:
 
     def _find(self, target: bytes) -> _Found:
         """What answers for a folded name; None where no zone here does."""
-        above = names.ancestors(target)
-        apex = next((name for name in above if name in self._zones), None)
+        apex = self._apex_over(target)
         if apex is None:
             return None
-        records = self._zones[apex]
+        above, records = names.ancestors(target), self._zones[apex]
         for name in reversed(above[: above.index(apex) + 1]):
             if name != apex and (name, NS) in records.rrsets:
                 return _Delegated(name, _addresses(target, records))
@@ -86,6 +87,10 @@ class Hosts:
             encloser = next(name for name in above if name in self._existing(apex))
             found = _at(_WILDCARD + encloser, records)
         return found
+
+    def _apex_over(self, target: bytes) -> bytes | None:
+        """The zone that answers for a folded name, None where none here does."""
+        return next((name for name in names.ancestors(target) if name in self._zones), None)
 
     def _existing(self, apex: bytes) -> set[bytes]:
         """Every name of a zone, empty non-terminals included (RFC 4592 §2.2.2)."""
@@ -112,9 +117,12 @@ def _addresses(name: bytes, records: Records) -> bool:
     return (name, A) in records.rrsets or (name, AAAA) in records.rrsets
 
 
-def _judge(rrset: RRset, target: bytes, found: _Found, findings: Findings, *, at_apex: bool) -> None:
+def _judge(rrset: RRset, target: bytes, found: _Found, findings: Findings, *, serves: bool) -> None:
+    """`serves`: the target is a nameserver of the zone that its own name lies in, which others then refuse to
+    load.
+    """
     text, kind = names.to_text(target), type_name(rrset.rtype)
-    tell = findings.error if at_apex and rrset.rtype == NS else findings.warning
+    tell = findings.error if serves else findings.warning
     if _ADDRESS(text):
         message = f"{kind} names a host, but {text} looks like an address"
         findings.warning("address-as-name", message, rrset.position, "name a host that has that address")
