@@ -223,3 +223,41 @@ def test_synthetic_databases_are_refused_unless_allowed(tmp_path: Path) -> None:
     assert Databases(paths, synthetic=True).current
     with pytest.raises(GeodnsError, match=r"is synthetic.*databases\.synthetic: true"):
         Databases(paths, synthetic=False)
+
+
+def test_every_octet_of_the_metadata_may_be_damaged_and_is_told_in_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "City.mmdb", "City", {"10.0.0.0/8": CN})
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(whole.rindex(b"MaxMind.com") + 11, len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            open_database(path, Kind.CITY)
+        except GeodnsError as error:
+            refused += 1
+            assert str(error).isprintable()
+    assert refused > 20
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_all_records_are_those_that_the_library_finds(tmp_path: Path, version: int) -> None:
+    entries = {f"10.{i}.0.0/{16 + i % 9}": {"country": {"iso_code": f"C{i}"}} for i in range(40)}
+    if version == 6:
+        entries |= {"2001:db8::/32": DE, "ffff::/16": CN}
+    path = write(tmp_path / "City.mmdb", "City", entries, version=version)
+    expected = [record for _, record in maxminddb.open_database(path, maxminddb.MODE_FILE)]
+    found = list(open_database(path, Kind.CITY))
+    assert [record for record in found if record in expected] == found
+    assert all(record in found for record in expected)
+
+
+def test_a_tree_that_leads_back_into_itself_is_damaged(tmp_path: Path) -> None:
+    path = write(tmp_path / "City.mmdb", "City", {"10.0.0.0/8": CN, "192.0.2.0/24": DE}, version=4)
+    whole = path.read_bytes()
+    metadata = maxminddb.open_database(path).metadata()
+    tree = metadata.node_count * metadata.record_size // 4  # octets
+    path.write_bytes(bytes(tree) + whole[tree:])  # all nodes lead to the first one
+    with pytest.raises(GeodnsError, match="the database is damaged; download it again"):
+        open_database(path, Kind.CITY)

@@ -16,11 +16,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import maxminddb
+from maxminddb.reader import Metadata
 
 from geodns.errors import GeodnsError
 
@@ -28,6 +29,7 @@ Address = IPv4Address | IPv6Address
 
 MAX_BYTES = 2 << 30
 _SAMPLES = 256
+_ALIASES = 8  # ways at most that lead to one block: IPv4 has some five in a tree of IPv6
 _SYNTHETIC = "geodns-synthetic"
 
 
@@ -78,8 +80,7 @@ def identity(path: Path) -> Identity | None:
 class Database:
     """An open database of one kind. Lookups never raise: what cannot be read is counted in `errors`."""
 
-    def __init__(self, path: Path, kind: Kind, reader: maxminddb.Reader) -> None:
-        metadata = reader.metadata()
+    def __init__(self, path: Path, kind: Kind, reader: maxminddb.Reader, metadata: Metadata) -> None:
         self.path = path
         self.kind = kind
         self.type = metadata.database_type
@@ -107,10 +108,22 @@ class Database:
             return {}, address.max_prefixlen
         return (record if type(record) is dict else {}), length
 
-    def __iter__(self) -> Iterator[tuple[IPv4Network | IPv6Network, Mapping[str, Any]]]:
-        """Every network and its record; for small databases and samples only."""
-        for network, record in self._reader:
-            yield network, record if isinstance(record, dict) else {}
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """The records of all blocks in the order of their addresses; for small databases and samples only.
+
+        Walked by lookups: with a damaged tree maxminddb's own iteration writes where it must not, and kills
+        the process. Raises InvalidDatabaseError where there are more blocks than such a tree can have.
+        """
+        bits, address_of = (128, IPv6Address) if self._ipv6 else (32, IPv4Address)
+        start = 0
+        for _ in range(_ALIASES * (self.nodes + 1)):
+            record, length = self._find(address_of(start))
+            if isinstance(record, dict):
+                yield record
+            start = (start >> bits - length) + 1 << bits - length
+            if start >> bits:
+                return
+        raise maxminddb.InvalidDatabaseError("the tree does not end")
 
     def age_days(self, now: float) -> float:
         """Days between the database's build and `now` (seconds since 1970)."""
@@ -124,7 +137,7 @@ def open_database(path: Path, kind: Kind) -> Database:
         reader = _map(copy, path)
     finally:
         copy.unlink(missing_ok=True)
-    database = Database(path, kind, reader)
+    database = Database(path, kind, reader, _metadata(reader, path))
     actual = kind_of(database.type)
     if actual is not kind:
         advice = f"put it under databases.{actual}" if actual else f"a {_example(kind)} is wanted"
@@ -183,6 +196,16 @@ def _map(copy: Path, path: Path) -> maxminddb.Reader:
         ) from None
     except OSError as error:
         raise GeodnsError(f"{path}: {error.strerror or error}") from None
+
+
+def _metadata(reader: maxminddb.Reader, path: Path) -> Metadata:
+    try:
+        found = reader.metadata()
+    except (maxminddb.InvalidDatabaseError, ValueError):
+        raise GeodnsError(f"{path}: the database is damaged; download it again") from None
+    if not isinstance(found.database_type, str) or found.ip_version not in (4, 6):
+        raise GeodnsError(f"{path}: the database is damaged; download it again")
+    return found
 
 
 def _sample(database: Database) -> None:

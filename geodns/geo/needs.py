@@ -133,7 +133,7 @@ def _all_small(kinds: frozenset[Kind], databases: Mapping[Kind, Database]) -> bo
 
 def _values(database: Database) -> Iterator[tuple[str, str]]:
     """Every (key, value) of a `when` that some record of the database satisfies."""
-    for _, record in database:
+    for record in database:
         if database.kind in _CARRIER:
             yield "asn", str(carrier_of(record, {}).asn)
             continue
