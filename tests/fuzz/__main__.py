@@ -17,7 +17,15 @@ ROOT = Path(__file__).parents[2]
 SEEDS = Path(__file__).parent / "seeds"
 DICTIONARIES = Path(__file__).parent / "dictionaries"
 HARNESSES = ("packet", "edns", "cookies", "signed", "tcp", "zone", "api")
-LARGEST = {"packet": 1500, "edns": 400, "cookies": 100, "signed": 1500, "tcp": 4000, "zone": 5000, "api": 2000}  # octets
+LARGEST = {
+    "packet": 1500,
+    "edns": 400,
+    "cookies": 100,
+    "signed": 1500,
+    "tcp": 4000,
+    "zone": 5000,
+    "api": 2000,
+}  # octets
 HANGS = 20  # seconds that one input may take
 MEMORY = 2048  # MiB
 
