@@ -90,13 +90,14 @@ def test_garbage_over_tcp_while_answers_go_on(server: Server) -> None:
     assert "exception" not in server.log()
 
 
-@pytest.mark.parametrize("first", ["response", "short", "opcode"])
+@pytest.mark.parametrize("first", ["response", "short", "update", "opcode"])
 def test_what_each_kind_gets(server: Server, first: str) -> None:
     good = dns.message.make_query("www.shop.example", "A", use_edns=False).to_wire()
     packet, rcode = {
         "response": (good[:2] + b"\x80" + good[3:], None),
         "short": (good[:7], None),
-        "opcode": (good[:2] + b"\x28" + good[3:], 4),
+        "update": (good[:2] + b"\x28" + good[3:], 5),
+        "opcode": (good[:2] + b"\x30" + good[3:], 4),
     }[first]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.3)
