@@ -409,7 +409,8 @@ def _connections(settings: Settings, listeners: int) -> int:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises GeodnsError where it cannot start."""
-    out = Aside(sys.stderr.fileno())
+    closed = sys.stderr is None  # `2>&-`
+    out = Aside(os.open(os.devnull, os.O_WRONLY) if closed else sys.stderr.fileno())
     setup(settings.log.level, settings.log.format, out)
     try:
         asyncio.run(_serve(settings, out))

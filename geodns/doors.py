@@ -7,6 +7,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from geodns.core.limit import Limiter
+from geodns.core.reception import Arrival
 from geodns.serve.door import Door, Messages, StreamDoor
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def waiting(server: Server) -> Door:
     not_ready = server.replay.reception.not_ready
 
     def door(packet: bytes, client: str, limit: int) -> bytes | None:
-        return not_ready(packet)
+        return not_ready(Arrival(packet, client, limit, 0, server.now))
 
     return door
 

@@ -41,7 +41,10 @@ class QueryLog:
         def watched(packet: bytes, client: str, limit: int) -> Reply:
             reply = door(packet, client, limit)
             if random() < share:
-                self._note(transport, packet, client, reply)
+                try:
+                    self._note(transport, packet, client, reply)
+                except Exception as error:  # what is wrong with the log keeps no reply back
+                    log.error("a query is not logged", exc_info=error)
             return reply
 
         return watched

@@ -209,7 +209,10 @@ def test_answers_that_are_not_as_usual_say_so_where_that_is_wanted(
 
 def test_a_server_that_is_not_ready_says_so(tmp_path: Path) -> None:
     lab = lab_of(tmp_path)
-    not_ready = lab.replay.reception.not_ready
+
+    def not_ready(packet: bytes) -> bytes | None:
+        return lab.replay.reception.not_ready(Arrival(packet, "198.18.0.1", 1232, 0, lab.now))
+
     reply = Reply(not_ready(query("www.z.test", edns=1232, flags=0x0100)) or b"")
     assert (reply.rcode, extended(reply), reply.answer) == ("SERVFAIL", [(14, None)], [])
     assert reply.flags == {"qr", "rd"}
@@ -219,6 +222,8 @@ def test_a_server_that_is_not_ready_says_so(tmp_path: Path) -> None:
     assert not_ready(query("www.z.test", flags=0x8000)) is None
     assert not_ready(b"short") is None
     assert lab.replay.reception.aside == {"not ready": 2, "question": 1, "silence": 2}
+    for as_ever in (query("www.z.test", flags=0x7800), query("www.z.test", version=1), query("z.test")[:20]):
+        assert not_ready(as_ever) == lab.reply(as_ever)
 
 
 @pytest.mark.parametrize("do", [False, True])
@@ -229,7 +234,12 @@ def test_do_is_echoed_with_an_error_too(tmp_path: Path, do: bool) -> None:
     for reply in (
         ask(lab, malformed),
         ask(lab, query("www.z.test", do=do, edns=1232, version=1)),
-        Reply(lab.replay.reception.not_ready(query("www.z.test", do=do, edns=1232)) or b""),
+        Reply(
+            lab.replay.reception.not_ready(
+                Arrival(query("www.z.test", do=do, edns=1232), "198.18.0.1", 1232, 0, lab.now)
+            )
+            or b""
+        ),
     ):
         assert bool(reply.message.ednsflags & edns.DO) is do
 
@@ -245,12 +255,17 @@ def test_other_terms_hold_at_once_and_for_what_was_remembered(tmp_path: Path) ->
 # transfers, and who signs
 
 
-def test_transfers_are_refused_but_ixfr_over_udp_is_sent_to_tcp_where_there_are_some(tmp_path: Path) -> None:
-    for terms, rcode, flags in (({}, "REFUSED", set()), ({"transfers": True}, "NOERROR", {"tc"})):
-        reply = ask(lab_of(tmp_path, **terms), query("z.test", "IXFR"))
-        assert (reply.rcode, reply.flags - {"qr"}) == (rcode, flags)
-        assert ask(lab_of(tmp_path, **terms), query("z.test", "AXFR")).rcode == "REFUSED"
-        assert ask(lab_of(tmp_path, **terms), query("z.test", "IXFR"), limit=STREAM).rcode == "REFUSED"
+def test_transfers_are_refused_but_ixfr_over_udp_tells_the_serial_where_there_are_some(
+    tmp_path: Path,
+) -> None:
+    refusing, giving = lab_of(tmp_path), lab_of(tmp_path, transfers=True)
+    assert ask(refusing, query("z.test", "IXFR")).rcode == "REFUSED"
+    told = ask(giving, query("z.test", "IXFR"))
+    assert (told.rcode, told.answer) == ("NOERROR", ask(giving, query("z.test", "SOA")).answer)
+    assert "tc" not in told.flags
+    for lab in (refusing, giving):
+        assert ask(lab, query("z.test", "AXFR")).rcode == "REFUSED"
+        assert ask(lab, query("z.test", "IXFR"), limit=STREAM).rcode == "REFUSED"
 
 
 @pytest.mark.parametrize("name", ["z.test", "none.z.test", "static.z.test"])

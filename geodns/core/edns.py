@@ -15,7 +15,7 @@ NSID, CLIENT_SUBNET, COOKIE, KEEPALIVE, EXTENDED_ERROR = 3, 8, 10, 11, 15
 NOT_READY, NOT_AUTHORITATIVE, OTHER = 14, 20, 0  # extended errors
 DO = 0x8000
 FLOOR = 512
-MAX_OPTIONS = 64  # of an OPT record; some twenty are defined
+MAX_OPTIONS = 64  # of an OPT record are looked at; some twenty are defined
 
 _MAPPED = 0xFFFF
 _NAT64 = 0x0064FF9B << 64  # 64:ff9b::/96 without its last 32 bits
@@ -76,11 +76,11 @@ def parse(opt: bytes) -> Edns | Malformed:
         return Edns(payload, version, do)
     first: dict[int, bytes] = {}
     at, end, left = 11, len(opt), MAX_OPTIONS
-    while at < end:
+    while at < end and left:
         code, size = int.from_bytes(opt[at : at + 2]), int.from_bytes(opt[at + 2 : at + 4])
         start, at = at + 4, at + 4 + size
         left -= 1
-        if at > end or left < 0:
+        if at > end:
             return Malformed("option")
         first.setdefault(code, opt[start:at])
     option = first.get(CLIENT_SUBNET)

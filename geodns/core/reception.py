@@ -39,6 +39,14 @@ Read = tuple[int, int, Tail | None]
 """Which answer is asked for, where the question ends, its OPT record."""
 
 
+class _Asked(NamedTuple):
+    """A query, its OPT record, and the one to answer with where the client's place has no part in it."""
+
+    query: wire.Query
+    tail: Tail | None
+    opt: bytes
+
+
 class Reception:
     """`tails` remembers OPT records by their bytes. `aside` counts replies beside the data by their cause,
     `cookies` what was looked at by its state: one that is known by heart is not looked at again.
@@ -56,28 +64,11 @@ class Reception:
 
     def read(self, index: Index, arrival: Arrival) -> Read | bytes | None:
         """Which answer a packet asks for; or the reply at once, None for silence."""
-        packet = arrival.packet
-        if len(packet) < wire.HEADER or packet[2] & 0x80:
-            self.aside["silence"] += 1
-            return None
-        opcode = packet[2] >> 3
-        if opcode != wire.QUERY and opcode not in _OTHER_OPCODES:
-            return self._reply("opcode", packet, wire.HEADER, wire.NOTIMP)
-        query = wire.parse(packet)
-        if isinstance(query, wire.Malformed):
-            if opcode == wire.UPDATE:  # other sections than a query's, and as long as they like (RFC 2136 §2)
-                return self._reply("update", packet, wire.HEADER, wire.REFUSED)
-            return self._reply(query.why, packet, wire.HEADER, wire.FORMERR)
-        end = query.end
-        tail = None if query.opt is None else self._tail(arrival, end, *query.opt)
-        if isinstance(tail, wire.Malformed):
-            opt = self._opt(edns.asks_do(packet, query.opt))
-            return self._reply(tail.why, packet, end, wire.FORMERR, opt)
-        if tail is not None and tail.edns.version:
-            return self._reply("version", packet, end, 0, self._opt(tail.edns.do, wire.BADVERS))
-        opt = b"" if tail is None else tail.flat(self.payload)
-        if opcode:
-            return self._reply(_OTHER_OPCODES[opcode], packet, end, wire.REFUSED, opt)
+        asked = self._asked(arrival)
+        if not isinstance(asked, _Asked):
+            return asked
+        packet, (query, tail, opt) = arrival.packet, asked
+        end, qtype = query.end, query.qtype
         if query.tsig is not None and self.signed is not None:
             return self.signed(arrival, query.tsig)
         if tail is not None and self._wants_cookie(tail, query, arrival.limit):
@@ -91,27 +82,48 @@ class Reception:
             return self._of_itself(packet, query, opt)
         if query.qclass not in (wire.IN, wire.ANY_CLASS):
             return self._reply("class", packet, end, wire.REFUSED, opt)
-        if query.qtype in (wire.AXFR, wire.IXFR):
-            if self.terms.transfers and query.qtype == wire.IXFR and arrival.limit != STREAM:
-                return self._reply("transfer", packet, end, wire.NOERROR, opt, flags=wire.TC >> 8)
-            return self._reply("transfer", packet, end, wire.REFUSED, opt)
-        answer = find(index, query.name.lower(), query.qtype)
+        if qtype in (wire.AXFR, wire.IXFR):
+            if not self.terms.transfers or qtype == wire.AXFR or arrival.limit == STREAM:
+                return self._reply("transfer", packet, end, wire.REFUSED, opt)
+            qtype = wire.SOA  # RFC 1995 §2: who has another serial comes by TCP
+        answer = find(index, query.name.lower(), qtype)
         if answer is None:
             opt = opt and edns.extended(opt, edns.NOT_AUTHORITATIVE)
             return self._reply("zone", packet, end, wire.REFUSED, opt)
         return answer, end, tail
 
-    def not_ready(self, packet: bytes) -> bytes | None:
+    def not_ready(self, arrival: Arrival) -> bytes | None:
         """The reply of a server that has the data but must not tell it yet."""
+        asked = self._asked(arrival)
+        if not isinstance(asked, _Asked):
+            return asked
+        opt = asked.opt and edns.extended(asked.opt, edns.NOT_READY)
+        return self._reply("not ready", arrival.packet, asked.query.end, wire.SERVFAIL, opt)
+
+    def _asked(self, arrival: Arrival) -> _Asked | bytes | None:
+        """The query in a packet, or the reply to what is none (None for silence)."""
+        packet = arrival.packet
         if len(packet) < wire.HEADER or packet[2] & 0x80:
             self.aside["silence"] += 1
             return None
+        opcode = packet[2] >> 3
+        if opcode != wire.QUERY and opcode not in _OTHER_OPCODES:
+            return self._reply("opcode", packet, wire.HEADER, wire.NOTIMP)
         query = wire.parse(packet)
         if isinstance(query, wire.Malformed):
+            if opcode == wire.UPDATE:  # other sections than a query's, and as long as they like (RFC 2136 §2)
+                return self._reply("update", packet, wire.HEADER, wire.REFUSED)
             return self._reply(query.why, packet, wire.HEADER, wire.FORMERR)
-        do = edns.asks_do(packet, query.opt)
-        opt = b"" if query.opt is None else edns.extended(self._opt(do), edns.NOT_READY)
-        return self._reply("not ready", packet, query.end, wire.SERVFAIL, opt)
+        tail = None if query.opt is None else self._tail(arrival, query.end, *query.opt)
+        if isinstance(tail, wire.Malformed):
+            opt = self._opt(edns.asks_do(packet, query.opt))
+            return self._reply(tail.why, packet, query.end, wire.FORMERR, opt)
+        if tail is not None and tail.edns.version:
+            return self._reply("version", packet, query.end, 0, self._opt(tail.edns.do, wire.BADVERS))
+        opt = b"" if tail is None else tail.flat(self.payload)
+        if opcode:
+            return self._reply(_OTHER_OPCODES[opcode], packet, query.end, wire.REFUSED, opt)
+        return _Asked(query, tail, opt)
 
     def knows(self, packet: bytes, client: str, now: int) -> bool:
         """Whether a packet brings a good cookie along: its source is not forged."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from geodns.core import wire
 from geodns.core.table import FLAG_DNAME, FLAG_NO_SUBNET
 from geodns.core.unpacked import Made, Ready
 
@@ -17,6 +18,7 @@ MAX_ANSWERS = 1 << 18  # of steered questions, one for each class that asked
 MAX_REPLY = 512 - 64  # octets before the OPT record; one with Client Subnet and a cookie has 63
 PLAIN = b"\0\1\0\0\0\0\0\0"  # the counts of a query without an OPT record, and with one
 WITH_OPT = b"\0\1\0\0\0\0\0\1"
+_IXFR = wire.IXFR.to_bytes(2)
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class Shortcut(dict[bytes, Hot]):
         """
         made, ready, number, key = found
         if made.flags & 15 or packet[12 : end - 4].lower() not in self.nodes:
+            return
+        if packet[end - 4 : end - 2] == _IXFR:  # it is told the SOA over UDP alone
             return
         if packet[4:12] != (WITH_OPT if edns else PLAIN) or made.flags & (FLAG_NO_SUBNET | FLAG_DNAME):
             return

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable
 
 from geodns.core.fit import STREAM
+from geodns.core.reception import Arrival
 from tests.fuzz.judge import hold_to_time, judge, timed
 from tests.fuzz.octets import Octets
 from tests.fuzz.table import CLIENTS, NOW, Lab, lab
@@ -31,7 +32,7 @@ class Asking:
         client = CLIENTS[circumstances % len(CLIENTS)]
         self.ask(packet, client, LIMITS[circumstances >> 3 & 3], circumstances >> 5)
         reception = self.known.replay.reception
-        judge(packet, reception.not_ready(packet), STREAM)
+        judge(packet, reception.not_ready(Arrival(packet, client, STREAM, 0, NOW)), STREAM)
         reception.knows(packet, client, NOW)
 
     def ask(self, packet: bytes, client: str, limit: int, luck: int) -> bytes | None:
