@@ -13,15 +13,15 @@ displaced, and their blocks begin anew with full ones. Why it is so: docs/adr/00
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from geodns.core import edns, wire
+from geodns.core.membership import MAX_SOURCES, membership
 
 SECOND = 1_000_000_000
-MAX_SOURCES = 1 << 14  # addresses of which is remembered what is slow to tell; any may be told anew
 _QR_TC = b"\x82", b"\x83"  # without and with RD
 _OPT = b"\0\0\x29"
 
@@ -57,7 +57,7 @@ class Limiter:
         self._room = self._second - self._interval
         self._slip = slip
         self._turn = 0  # of the queries that may be answered with TC
-        self._exempt = _membership(exempt)
+        self._exempt = membership(tuple(map(ip_network, exempt)))
         self._trusted = trusted
         self._dry_run = dry_run
         self._opts = edns.reply_opt(payload, False, 0, b""), edns.reply_opt(payload, True, 0, b"")
@@ -136,22 +136,6 @@ def network_of(client: str) -> str:
         rest = tail.split(":")
         groups += ["0"] * (8 - len(groups) - len(rest)) + rest
     return ":".join((*groups[:3], groups[3][:-2]))
-
-
-def _membership(networks: Iterable[str]) -> Callable[[str], bool]:
-    """Whether one of the networks holds an address."""
-    held: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-    for network in map(ip_network, networks):
-        shift = network.max_prefixlen - network.prefixlen
-        held[network.version, shift].add(int(network.network_address) >> shift)
-
-    @lru_cache(maxsize=MAX_SOURCES)
-    def holds(client: str) -> bool:
-        address = ip_address(client.partition("%")[0])
-        value, here = int(address), address.version
-        return any(value >> shift in found for (version, shift), found in held.items() if version == here)
-
-    return holds if held else lambda _: False
 
 
 def _truncated(packet: bytes, opts: tuple[bytes, bytes]) -> bytes | None:

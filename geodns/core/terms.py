@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from geodns.core.cookies import Cookies
+from geodns.core.membership import Network, membership
 
 _VERSION = (b"\x07version\4bind\0", b"\x07version\6server\0")
 _SERVER = (b"\x08hostname\4bind\0", b"\2id\6server\0")
@@ -24,7 +24,7 @@ class Terms:
     server: bytes | None = None
     nsid: bytes | None = None
     cookies: Cookies | None = None
-    resolvers: tuple[IPv4Network | IPv6Network, ...] | None = None
+    resolvers: tuple[Network, ...] | None = None
     idle: int = 0
     transfers: bool = False
     states: bool = False
@@ -35,7 +35,4 @@ class Terms:
 
     def believes(self, client: str) -> bool:
         """Whether a source may speak for others."""
-        if self.resolvers is None:
-            return True
-        address = ip_address(client.partition("%")[0])
-        return any(address in network for network in self.resolvers)
+        return self.resolvers is None or membership(self.resolvers)(client)
