@@ -94,11 +94,12 @@ def _sections(told: Told, answer: Answer) -> list[str]:
 
 def _as_far(standard: Told, ours: Answer) -> Told:
     """The standard, ended where ours ends: of a long chain, and of one without end, some names are enough."""
-    if standard.round or len(standard.path) > LEAST:
-        stages = standard.stages[min(LEAST, standard.round or LEAST) :]
-        told = stages[0] if ours.tc else ours.answer
-        if told in stages and not ours.authority and ours.rcode == NOERROR:
-            return Told(answer=set(told))
+    if not standard.round and len(standard.path) <= LEAST:
+        return standard
+    if ours.tc and ours.rcode == NOERROR:
+        return replace(standard, rcode=NOERROR)
+    if ours.answer in standard.stages[min(LEAST, standard.round or LEAST) :] and not ours.authority:
+        return Told(answer=set(ours.answer))
     return standard
 
 

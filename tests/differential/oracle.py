@@ -12,7 +12,7 @@ from functools import cached_property
 from dns.rdata import from_text
 from dns.rdataclass import IN
 
-from tests.differential.answers import ANY, CNAME, DNAME, DS, HINFO, NS, SOA, Record, folded_rdata
+from tests.differential.answers import ANY, CNAME, DNAME, DS, HINFO, NS, SOA, Record, folded_rdata, names_in
 from tests.differential.queries import number
 from tests.differential.zones import STAR, Name, Zone, fold, wire
 
@@ -91,6 +91,19 @@ class World:
     def names(self) -> set[Name]:
         """Every name that exists in some zone, the root's side of the apexes too: NSD's one tree."""
         return {name[i:] for book in self.books.values() for name in book.names for i in range(len(name) + 1)}
+
+    @cached_property
+    def mentioned(self) -> set[Name]:
+        """Those, and every name that stands in rdata."""
+        named = {
+            labels_of(name)
+            for book in self.books.values()
+            for held in book.held.values()
+            for rtype, (_, values) in held.items()
+            for rdata in values
+            for name in names_in(rtype, rdata)
+        }
+        return self.names | {name[i:] for name in named for i in range(len(name) + 1)}
 
     def book(self, name: Name) -> Book | None:
         """The nearest zone at or above a name (RFC 1034 §4.3.2 step 2)."""

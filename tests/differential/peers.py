@@ -88,7 +88,7 @@ KNOWN = (
     Way(
         "too-long",
         "knot",
-        "a DNAME that makes a name too long: Knot says YXDOMAIN and what it has of the DNAME's target",
+        "a DNAME that makes a name too long: Knot goes on at the DNAME's target itself",
     ),
     Way("bound", "knot", "Knot follows a chain for five steps"),
     Way(
@@ -97,6 +97,7 @@ KNOWN = (
         "BIND says SERVFAIL of a chain that comes round or leads through more than twelve names",
     ),
     Way("dname-once", "nsd", "NSD stops where a chain passes one DNAME a second time"),
+    Way("dname-round", "nsd", "NSD goes round between DNAMEs until it has used up 1024 labels for the names"),
     Way(
         "empty-wildcard",
         "nsd",
@@ -150,6 +151,8 @@ def _error(rcode: int) -> Told:
 
 
 class Nsd(Peer):
+    labels = 1024
+
     def book(self, name: Name) -> Book | None:
         """The zone above an apex is the first that has NS there; where there is none, DS is asked below."""
         if "one-tree" not in self.ways:
@@ -197,19 +200,21 @@ class Nsd(Peer):
     def redirect(self, book: Book, owner: Name, name: Name) -> Name | None:
         if "dname-once" in self.ways and book.records(owner, DNAME) <= self.said.answer:
             return None
+        if "dname-round" in self.ways:
+            found = (*name[: len(name) - len(owner)], *book.target(owner, DNAME))
+            known = next(found[i:] for i in range(len(found) + 1) if found[i:] in self.world.mentioned)
+            self.labels -= len(name) - len(owner) + len(found) - len(known)
+            if self.labels < 0:
+                self.said.answer |= book.records(owner, DNAME)
+                return None
         return super().redirect(book, owner, name)
 
 
 class Knot(Peer):
     BOUND = 5
-    too_long = False
 
     def told(self) -> Told:
-        if "type-0" in self.ways:
-            return _error(NOTIMP)
-        told = super().told()
-        told.rcode = YXDOMAIN if self.too_long else told.rcode
-        return told
+        return _error(NOTIMP) if "type-0" in self.ways else super().told()
 
     def step(self, name: Name) -> Name | None:
         if "bound" in self.ways and len(self.said.path) > self.BOUND:
@@ -232,7 +237,6 @@ class Knot(Peer):
     def redirect(self, book: Book, owner: Name, name: Name) -> Name | None:
         following = super().redirect(book, owner, name)
         if self.said.rcode == YXDOMAIN and "too-long" in self.ways:
-            self.too_long = True
             return book.target(owner, DNAME)
         return following
 

@@ -228,7 +228,6 @@ class _Filler:
     def apex_nameservers(self) -> None:
         """Those inside the zone have an address: BIND insists."""
         near = [(label, *self.apex) for label in self.chance.sample((b"ns", b"a"), self.chance.randint(0, 2))]
-        near = [host for host in near if host not in self.apexes]
         far = [OUTSIDE[0]] if not near or self.chance.random() < 0.3 else []
         self.put(self.apex, "data", "NS", [text(host) for host in (*near, *far)])
         for host in near:
