@@ -13,11 +13,19 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
+import structlog
 
 from tests.fuzz.__main__ import HARNESSES, LARGEST, SEEDS, Run, drive
 from tests.fuzz.judge import judge
 
 RUNS = 200  # beside the seeds
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A harness may silence the log of the process that it is alone in otherwise."""
+    yield
+    structlog.reset_defaults()
 
 
 @cache

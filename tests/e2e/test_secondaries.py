@@ -236,7 +236,8 @@ def test_ixfr_from_the_current_serial_is_one_soa(
     query, _ = dns.xfr.make_query(dns.zone.Zone(APEX), serial=serial)
     query.use_tsig(dns.tsigkeyring.from_text({"knot": ("hmac-sha256", secondaries["knot"].secret)}))
     reply = dns.query.udp(query, "127.0.0.1", timeout=5, port=primary.port)
-    assert (bool(reply.flags & dns.flags.TC), reply.had_tsig, reply.answer) == (True, True, [])
+    assert (bool(reply.flags & dns.flags.TC), reply.had_tsig) == (False, True)
+    assert [rrs[0].serial for rrs in reply.answer] == [serial]
 
 
 LARGE = "large.example."
