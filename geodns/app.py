@@ -321,7 +321,7 @@ class Server:
         self.secondaries.adopt(reading.contents)
         self._out &= self.world.pools.keys()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
-        gc.set_threshold(5_000, 2, 1_000)  # queries leave none behind, and none shall wait for a long walk
+        gc.set_threshold(5_000, 2, 100_000)  # queries leave none behind, and none shall wait for a long walk
         gc.enable()
         self.problem, self.loaded_at = [], time.time()
         for warning in reading.warnings:
@@ -334,6 +334,7 @@ class Server:
         while True:
             await asyncio.sleep(TICK)
             self.now = int(time.time())
+            gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
             await self._end_overrides()
 
     async def _end_overrides(self) -> None:
