@@ -18,7 +18,6 @@ from tests.differential.servers import LIMIT, US
 from tests.differential.sizes import Ruler
 
 RESPONSE, AD = 0x8000, 0x0020
-RESERVE = 40  # octets
 LEAST = 8  # names of a chain that are always told
 COMPRESSED = (NS, CNAME, SOA, 12, 15)  # the types in whose rdata geodns compresses names
 CASED = (b"\7example\0", b"\2ab")  # what the zones write with capital letters here and there
@@ -26,7 +25,8 @@ OTHER = {
     "glue-tc": "glue that does not fit: TC by RFC 9471, as Knot; NSD and BIND leave glue out",
     "nsd: host-tc": "NSD sets TC where addresses of a referral's hosts do not fit, glue or not",
     "knot: no-soa": "Knot leaves out the SOA of a negative answer where it does not fit, without TC",
-    "bind: reserve": "BIND keeps some octets free and sets TC a little early",
+    "knot: cut-chain": "Knot says NOERROR of a chain that does not fit, whatever is at its end",
+    "bind: reserve": "BIND wants room for a whole name before it compresses it, so TC comes a little early",
     "near-the-limit": "how well names are compressed decides about TC",
 }
 WHY = {f"{way.peer}: {way.id}": way.why for way in KNOWN} | OTHER
@@ -140,28 +140,31 @@ def _ways(case: Case, peer: str, theirs: Answer) -> tuple[str, ...] | None:
     for ways, told in foretold(peer, case.world, case.query.name, case.query.qtype):
         fair = _some(told, theirs) if case.query.qtype == ANY else told
         wrong = _sections(fair, theirs)
-        if wrong == ["authority"] and peer == "knot" and _left_out(case, told, theirs):
-            return (*ways, "no-soa")
-        if not wrong:
-            about_tc = _cut(case, peer, told) if theirs.tc and case.query.qtype != ANY else ()
-            if about_tc is not None:
-                return (*ways, *about_tc)
+        about_size = _cut(case, peer, told, theirs) if not wrong else _less(case, peer, told, theirs, wrong)
+        if about_size is not None:
+            return (*ways, *about_size)
     return None
 
 
-def _left_out(case: Case, told: Told, theirs: Answer) -> bool:
-    """Whether it is an SOA, for which there is no room, that is missing."""
-    is_soa = {record[1] for record in told.authority} == {SOA}
-    return is_soa and not theirs.authority and _Size(case.query, told).may_be_cut
+def _less(case: Case, peer: str, told: Told, theirs: Answer, wrong: list[str]) -> tuple[str, ...] | None:
+    """What Knot does where there is no room, beside TC."""
+    if peer != "knot" or not _Size(case.query, told).may_be_cut:
+        return None
+    if wrong == ["authority"] and not theirs.authority and {record[1] for record in told.authority} == {SOA}:
+        return ("no-soa",)
+    if wrong == ["rcode"] and theirs.tc and theirs.rcode == NOERROR and len(told.path) > 1:
+        return ("cut-chain",)
+    return None
 
 
-def _cut(case: Case, peer: str, told: Told) -> tuple[str, ...] | None:
-    """The ways in which a peer that said TC may have come to that."""
-    if _Size(case.query, told).may_be_cut:
+def _cut(case: Case, peer: str, told: Told, theirs: Answer) -> tuple[str, ...] | None:
+    """The ways in which a peer that said TC, if it did, may have come to that."""
+    if not theirs.tc or case.query.qtype == ANY or _Size(case.query, told).may_be_cut:
         return ()
     if peer == "nsd" and _Size(case.query, told, _hosts(case.world, told)).may_be_cut:
         return ("host-tc",)
-    return ("reserve",) if peer == "bind" and _Size(case.query, told, less=RESERVE).may_be_cut else None
+    longest = max((len(owner) for owner, *_ in told.answer | told.authority), default=0)
+    return ("reserve",) if peer == "bind" and _Size(case.query, told, less=longest).may_be_cut else None
 
 
 def _some(told: Told, theirs: Answer) -> Told:
