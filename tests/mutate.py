@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-TESTS = ["cases", "odds", "picks", "wire", "sheets", "scope", "replay", "simulation"]
+TESTS = ["cases", "odds", "picks", "wire", "sheets", "scope", "replay", "cookies", "reception", "simulation"]
 
 
 class Mutation(NamedTuple):
@@ -108,9 +108,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a sticky scope is at least a /24",
-        "replay.py",
-        "scope = max(scope, 24 if subnet.family == 4 else 56)",
-        "scope = max(scope, 16 if subnet.family == 4 else 48)",
+        "edns.py",
+        "return 24 if subnet.family == 4 else max(56, plain(subnet))",
+        "return 16 if subnet.family == 4 else max(48, plain(subnet))",
     ),
     Mutation(
         "scopes move along with an embedded IPv4",
@@ -176,8 +176,8 @@ MUTATIONS = [
     Mutation(
         "a name is at most 255 octets",
         "wire.py",
-        "return at if at - start <= 255 else -1",
-        "return at",
+        "while at < size and at - start < MAX_NAME:",
+        "while at < size:",
     ),
     Mutation(
         "two OPT records are a format error", "wire.py", "if opt is not None or owner_end", "if owner_end"
@@ -191,8 +191,26 @@ MUTATIONS = [
     Mutation(
         "what a client was told is not told to another one",
         "replay.py",
-        "if known is None or known.key != hot.key:",
-        "if known is None:",
+        "seen = known if known.key == hot.key else known.seen(hot.key)",
+        "seen = known",
+    ),
+    Mutation(
+        "a cookie is told to the source that it was made for",
+        "replay.py",
+        "if tail is None or (tail.owner and not tail.fits(client, now)):",
+        "if tail is None:",
+    ),
+    Mutation(
+        "a cookie is good for an hour",
+        "cookies.py",
+        "if not -AHEAD <= age <= LIFETIME:",
+        "if not -AHEAD <= age:",
+    ),
+    Mutation(
+        "what has no good cookie is not remembered",
+        "reception.py",
+        "if alone and not read.version and until:",
+        "if alone and not read.version:",
     ),
     Mutation(
         "whatever lies below a cut gets the referral",

@@ -59,7 +59,7 @@ def name_end(packet: bytes, at: int) -> int:
         length = packet[at]
         at += 1 + length
         if length == 0:
-            return at if at - start <= MAX_NAME else -1
+            return at
         if length > 63:
             return -1
     return -1
@@ -78,7 +78,7 @@ def skip_name(packet: bytes, at: int, before: int = 0x4000) -> int:
             return at + 2 if back else -1
         at += 1 + length
         if length == 0:
-            return at if at - start <= MAX_NAME else -1
+            return at
         if length > 63:
             return -1
     return -1
