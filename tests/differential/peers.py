@@ -154,7 +154,7 @@ class Nsd(Peer):
     labels = 1024
 
     def book(self, name: Name) -> Book | None:
-        """The zone above an apex is the first that has NS there; where there is none, DS is asked below."""
+        """The zone above an apex is the highest that has NS there; where there is none, DS is asked below."""
         if "one-tree" not in self.ways:
             return super().book(name)
         encloser = self._encloser(name)
@@ -162,7 +162,7 @@ class Nsd(Peer):
         if book is None or self.qtype != DS or name != book.apex:
             return book
         others = (other for other in self.world.books.values() if NS in other.held.get(name, {}))
-        return next((other for other in others if other is not book), book)
+        return min((other for other in others if other is not book), key=lambda o: len(o.apex), default=book)
 
     def _encloser(self, name: Name) -> Name:
         return next(name[i:] for i in range(len(name) + 1) if name[i:] in self.world.names)
