@@ -1,0 +1,9 @@
+//! The native lane of geodns: the compiled table (`geodns/core/table.py`) replayed without an interpreter.
+//!
+//! Here is what an answer needs at the time of the query, and nothing of how the table came about: no zones,
+//! policies, YAML or verdicts. Python's `geodns.core.replay` is the reference: the same table, packet, client,
+//! chance and moment give the same octets.
+
+#[cfg(feature = "python")]
+mod border;
+pub mod subnet;
