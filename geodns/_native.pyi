@@ -1,6 +1,64 @@
-"""The border between Python and the native lane (native/src/border.rs): compiled data in, counters and replies out."""
+"""The border between Python and the native lane (native/src/border.rs): data in, counters and replies out."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+from geodns.core.reception import Reception
+from geodns.core.table import AnswerSet, Names, Sheet
+from geodns.core.terms import Terms
 
 LAYOUT: str
 """SHA-256 of `core/table.py` and this file, as they were when the library was built."""
 SOURCES: str
 """SHA-256 of all that the library was built from."""
+
+@final
+class Wanted:
+    """What Python is to do before a packet can be answered: make the answer set `number` of a sheet.
+
+    `sheet` -1: the packet is Python's to answer.
+    """
+
+    @property
+    def sheet(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+
+@final
+class Lane:
+    """What packets are answered from. Each change is swapped in whole: no packet sees half of one.
+
+    Data that contradicts itself raises ValueError, and nothing has changed then.
+    """
+
+    def load(self, names: Names, sheets: Sequence[Sheet]) -> None:
+        """Answer from other names and sheets from now on."""
+
+    def publish(self, changed: Sequence[tuple[int, Sheet]]) -> None:
+        """Put other sheets in the places of some."""
+
+    def fill(self, sheet: int, number: int, made: AnswerSet) -> None:
+        """Add the answer set of a class to a sheet."""
+
+    def agree(self, terms: Terms, payload: int, signed: bool) -> None:
+        """Other terms from now on. `signed`: queries with a TSIG record are Python's to answer."""
+
+    def replay(
+        self,
+        reception: Reception,
+        tally: object,
+        classify: Callable[[int, int, int, int, int], tuple[int, int]],
+        packet: bytes,
+        client: str,
+        limit: int,
+        chance: int,
+        now: int,
+    ) -> bytes | Wanted | None:
+        """The reply to a packet as `Replay.answer` gives it, None for silence, or what is wanted first.
+
+        Counted in `tally` and in the reception's counters. `classify` is asked for (class, scope) by plan,
+        family, address, prefix and shift. Raises what it raises, and ValueError for a client that is none.
+        """
+
+    def size(self) -> int:
+        """Octets of memory that the names and static answers take."""

@@ -316,7 +316,7 @@ class Server:
                 places=limits.places,
                 terms=self.agreement.terms,
             )
-            self.replay.reception.signed = self.secondaries.signed(self.replay)
+            self.replay.sign(self.secondaries.signed(self.replay))
         self.sheets, self.reading = sheets, reading
         self.secondaries.adopt(reading.contents)
         self._out &= self.world.pools.keys()

@@ -9,6 +9,36 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+from core_support import Lab
+
+from geodns.core.replay import Replay
+
+
+def _native() -> type[Replay] | None:
+    """The native lane's replay, where it was built."""
+    try:
+        from geodns.core.native import NativeReplay
+    except ImportError:
+        return None
+    return NativeReplay
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whoever makes labs does so in both lanes, but for what is marked `python_lane`: that one's memories."""
+    if not any(hasattr(metafunc.module, name) for name in ("Lab", "worlds")):
+        return
+    lanes = {"python": Replay}
+    native = _native()
+    if native is not None and metafunc.definition.get_closest_marker("python_lane") is None:
+        lanes["native"] = native
+    metafunc.parametrize("lane", lanes.values(), ids=lanes.keys(), indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lane(request: pytest.FixtureRequest) -> type[Replay]:
+    """Who answers in labs."""
+    Lab.lane = getattr(request, "param", Replay)
+    return Lab.lane
 
 
 def missing(what: str) -> NoReturn:

@@ -105,7 +105,12 @@ def _record(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Lab:
-    """An answering core. Every probe is up unless `state` says otherwise; `now` is 1000."""
+    """An answering core. Every probe is up unless `state` says otherwise; `now` is 1000.
+
+    `lane` is who answers in the labs made from now on: the tests of whatever uses labs are run in both lanes.
+    """
+
+    lane: type[Replay] = Replay
 
     def __init__(
         self,
@@ -142,7 +147,9 @@ class Lab:
         self.sheets = Sheets(self.built.sheets, self.world, self.tally, widest=self.widest, limit=4096)
         hooks = Hooks(self.tally, self.classify, self.sheets.fill)
         index = Index.of(self.built.names)
-        self.replay = Replay(index, self.sheets.sheets, hooks, payload=PAYLOAD, places=1000, terms=self.terms)
+        self.replay = self.lane(
+            index, self.sheets.sheets, hooks, payload=PAYLOAD, places=1000, terms=self.terms
+        )
 
     def classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
         return self.sheets.classify(plan, self.geography(subnet.ip()), subnet)

@@ -199,6 +199,7 @@ def test_what_is_remembered_is_renewed_when_its_time_has_come(lab: Lab) -> None:
         assert told(lab.reply(packet, CLIENT)) == ("NOERROR", fresh)
 
 
+@pytest.mark.python_lane
 def test_only_good_cookies_take_room_in_the_memory(lab: Lab) -> None:
     for i in range(50):
         lab.reply(asked(i.to_bytes(8)), CLIENT)

@@ -47,6 +47,7 @@ APP = (
 FLOORS = {
     "": 0,
     "errors": 0,
+    "_native": 1,
     "model": 1,
     "core": 2,
     **dict.fromkeys(ROOMS, 3),

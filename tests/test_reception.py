@@ -133,6 +133,7 @@ def test_keepalive_is_told_over_tcp_alone(tmp_path: Path) -> None:
     assert not options(ask(lab_of(tmp_path), asked, limit=STREAM))
 
 
+@pytest.mark.python_lane
 def test_long_opt_records_are_read_each_time(tmp_path: Path) -> None:
     lab = lab_of(tmp_path)
     for size, kept in ((100, 1), (128, 0)):
@@ -289,7 +290,7 @@ def test_a_signed_query_goes_to_whoever_knows_keys(tmp_path: Path) -> None:
         seen.append((arrival, start))
         return b"signed"
 
-    lab.replay.reception.signed = signed
+    lab.replay.sign(signed)
     assert lab.reply(asked, "10.1.2.3", 1232, 7) == b"signed"
     assert seen == [(Arrival(asked, "10.1.2.3", 1232, 7, lab.now), len(plain))]
     assert lab.reply(plain) != b"signed"

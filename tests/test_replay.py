@@ -299,6 +299,7 @@ def test_what_a_memory_forgets_is_taken_apart_a_little_at_a_time() -> None:
     assert (len(memory.young), len(memory.old)) == (1, 0)
 
 
+@pytest.mark.python_lane
 def test_a_flood_of_networks_and_names_leaves_bounded_memories(lab: Lab) -> None:
     replay = fresh(lab, places=50)
     for i in range(1000):
@@ -311,6 +312,7 @@ def test_a_flood_of_networks_and_names_leaves_bounded_memories(lab: Lab) -> None
     assert replay.tails.forgotten >= 800
 
 
+@pytest.mark.python_lane
 @pytest.mark.parametrize("below", ["z.test", "www.z.test", "w.z.test", "sub.z.test", "moved.z.test"])
 def test_a_flood_of_names_leaves_the_short_cut_to_names_that_exist(lab: Lab, below: str) -> None:
     replay = fresh(lab)
@@ -321,6 +323,7 @@ def test_a_flood_of_names_leaves_the_short_cut_to_names_that_exist(lab: Lab, bel
     assert len(replay.state.shortcut) == 1
 
 
+@pytest.mark.python_lane
 def test_places_that_may_have_changed_are_asked_anew(tmp_path: Path) -> None:
     lab = Lab.of(tmp_path, FILES, PLACES)
     asked = query("img.z.test", "CNAME", subnet="10.1.0.0/24")

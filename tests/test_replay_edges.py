@@ -131,6 +131,7 @@ def test_a_name_is_no_longer_than_255_octets_below_a_zone_too(lab: Lab, labels: 
 # what is remembered is bounded
 
 
+@pytest.mark.python_lane
 def test_a_full_shortcut_takes_no_more_questions_and_answers_them_all_the_same(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_full_shortcut_takes_no_more_questions_and_answers_them_all_the_same(
     assert len(lab.replay.state.shortcut) == 1
 
 
+@pytest.mark.python_lane
 def test_a_full_shortcut_takes_no_more_classes_and_answers_them_all_the_same(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_full_shortcut_takes_no_more_classes_and_answers_them_all_the_same(
     assert lab.replay.state.shortcut.answers == 1
 
 
+@pytest.mark.python_lane
 def test_answer_sets_that_are_ready_are_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "_MAX_READY", 1)
     for _ in range(2):
@@ -159,6 +162,7 @@ def test_answer_sets_that_are_ready_are_bounded(lab: Lab, monkeypatch: pytest.Mo
             assert len(lab.replay.state.ready) == 1
 
 
+@pytest.mark.python_lane
 def test_a_source_that_was_nearly_forgotten_is_recalled_without_being_located_anew(lab: Lab) -> None:
     asked = []
     classify = lab.replay.classify

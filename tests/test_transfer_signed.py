@@ -29,7 +29,7 @@ US = "192.0.2.7"
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     made = Lab.of(tmp_path_factory.mktemp("zones"), {"z.yaml": FILE})
     signed = SignedQueries(Keyring([KEY, OTHER], 1232), 1232)
-    made.replay.reception.signed = lambda arrival, start: signed.reply(arrival, start, made.replay.answer)
+    made.replay.sign(lambda arrival, start: signed.reply(arrival, start, made.replay.answer))
     made.signed = signed
     return made
 

@@ -20,7 +20,7 @@ from geodns.core.dname import Path
 from geodns.core.edns import Subnet
 from geodns.core.fit import FLOOR, STREAM, Fitter, room, truncated
 from geodns.core.index import Index, encloser, find
-from geodns.core.reception import Arrival, Read, Reception
+from geodns.core.reception import Arrival, Read, Reception, Signed
 from geodns.core.shortcut import PLAIN, WITH_OPT, Hot, Shortcut
 from geodns.core.steer.picks import slot_of
 from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, STATES, AnswerSet, Sheet
@@ -92,6 +92,10 @@ class Replay:
         """Other terms from now on."""
         self.terms = self.reception.terms = terms
         self.forget()
+
+    def sign(self, signed: Signed) -> None:
+        """Hand queries with a TSIG record to `signed` from now on."""
+        self.reception.signed = signed
 
     def forget(self) -> None:
         """Drop what was learned of clients: their places may have changed."""

@@ -1,11 +1,436 @@
 //! What Python sees (`geodns/_native.pyi`): compiled data in, counters and replies out.
 
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pyo3::buffer::{Element, PyBuffer};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::cookies::Cookies;
+use crate::counts::{CAUSES, Cause, Counts, STATES, State};
+use crate::names::{Names, Parts};
+use crate::place::Classify;
+use crate::replay::{Arrival, Outcome, Replay};
+use crate::subnet::Subnet;
+use crate::table::{AnswerSet, Pick, Row, Sheet, Table, Unsound};
+use crate::terms::{Networks, Terms};
 
 /// The native lane.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LAYOUT", env!("GEODNS_LAYOUT"))?;
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
-    Ok(())
+    module.add_class::<Lane>()?;
+    module.add_class::<Wanted>()
+}
+
+impl From<Unsound> for PyErr {
+    fn from(unsound: Unsound) -> Self {
+        PyValueError::new_err(format!("the table contradicts itself: {}", unsound.0))
+    }
+}
+
+/// What Python is to do before a packet can be answered.
+#[pyclass(frozen, get_all)]
+struct Wanted {
+    /// Whose answer set is to be made; -1: the packet is Python's to answer.
+    sheet: i64,
+    /// Which class it is of.
+    number: u32,
+}
+
+/// What packets are answered from. Everything in it is immutable; a change swaps in another one.
+#[derive(Clone)]
+struct Content {
+    table: Table,
+    terms: Arc<Terms>,
+}
+
+/// The native lane: see `geodns/_native.pyi`.
+#[pyclass(frozen)]
+struct Lane {
+    content: ArcSwap<Content>,
+}
+
+#[pymethods]
+impl Lane {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let names = Names::of(Parts {
+            name_at: vec![0],
+            types_at: vec![0],
+            ..Parts::default()
+        })?;
+        let table = Table {
+            names: Arc::new(names),
+            sheets: Vec::new(),
+        };
+        let content = Content {
+            table,
+            terms: Arc::new(Terms::default()),
+        };
+        Ok(Self {
+            content: ArcSwap::from_pointee(content),
+        })
+    }
+
+    /// Answer from other names and sheets from now on.
+    fn load(&self, names: &Bound<'_, PyAny>, sheets: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+        let parts = parts(names, sheets.len())?;
+        let names = names.py().detach(|| Names::of(parts))?;
+        let sheets = sheets
+            .iter()
+            .map(|s| Ok(Arc::new(sheet(s)?)))
+            .collect::<PyResult<_>>()?;
+        self.swap(|now| Content {
+            table: Table {
+                names: Arc::new(names),
+                sheets,
+            },
+            ..now
+        });
+        Ok(())
+    }
+
+    /// Put other sheets in the places of some.
+    fn publish(&self, changed: Vec<(usize, Bound<'_, PyAny>)>) -> PyResult<()> {
+        let mut sheets = self.content.load().table.sheets.clone();
+        for (number, changed) in changed {
+            *place(&mut sheets, number)? = Arc::new(sheet(&changed)?);
+        }
+        self.swap(|now| Content {
+            table: Table {
+                sheets,
+                ..now.table
+            },
+            ..now
+        });
+        Ok(())
+    }
+
+    /// Add the answer set of a class to a sheet.
+    fn fill(&self, sheet: usize, number: usize, made: &Bound<'_, PyAny>) -> PyResult<()> {
+        let set = Arc::new(answer_set(made)?);
+        let mut sheets = self.content.load().table.sheets.clone();
+        let filled = Arc::make_mut(place(&mut sheets, sheet)?);
+        if filled.sets.len() <= number {
+            filled.sets.resize(number + 1, None);
+        }
+        filled.sets[number] = Some(set);
+        self.swap(|now| Content {
+            table: Table {
+                sheets,
+                ..now.table
+            },
+            ..now
+        });
+        Ok(())
+    }
+
+    /// Other terms from now on.
+    fn agree(&self, terms: &Bound<'_, PyAny>, payload: u16, signed: bool) -> PyResult<()> {
+        let terms = Arc::new(agreed(terms, payload, signed)?);
+        self.swap(|now| Content { terms, ..now });
+        Ok(())
+    }
+
+    /// The reply to a packet, None for silence, or what is wanted first.
+    #[allow(clippy::too_many_arguments)]
+    fn replay<'py>(
+        &self,
+        py: Python<'py>,
+        reception: &Bound<'py, PyAny>,
+        tally: Bound<'py, PyAny>,
+        classify: Bound<'py, PyAny>,
+        packet: &[u8],
+        client: &str,
+        limit: u16,
+        chance: u32,
+        now: u64,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let client = address(client)?;
+        let content = self.content.load();
+        let places = Asking {
+            classify: &classify,
+            error: Cell::new(None),
+        };
+        let mut counts = PyCounts {
+            tally: &tally,
+            reception,
+            error: None,
+        };
+        let replay = Replay {
+            table: &content.table,
+            terms: &content.terms,
+            places: &places,
+        };
+        let mut out = Vec::new();
+        let outcome = replay.answer(
+            &Arrival {
+                packet,
+                client,
+                limit,
+                chance,
+                now,
+            },
+            &mut counts,
+            &mut out,
+        );
+        if let Some(error) = places.error.take().or(counts.error) {
+            return Err(error);
+        }
+        let wanted = |sheet, number| Ok(Some(Bound::new(py, Wanted { sheet, number })?.into_any()));
+        match outcome {
+            Outcome::Reply => Ok(Some(PyBytes::new(py, &out).into_any())),
+            Outcome::Silence => Ok(None),
+            Outcome::Pass => wanted(-1, 0),
+            Outcome::Missing { sheet, class } => wanted(sheet.into(), class),
+        }
+    }
+
+    /// Octets of memory that the names and static answers take.
+    fn size(&self) -> usize {
+        self.content.load().table.names.size()
+    }
+}
+
+impl Lane {
+    fn swap(&self, change: impl FnOnce(Content) -> Content) {
+        self.content
+            .store(Arc::new(change(Content::clone(&self.content.load()))));
+    }
+}
+
+/// Counters that Python keeps: an array, and what its reception counts.
+struct PyCounts<'a, 'py> {
+    tally: &'a Bound<'py, PyAny>,
+    reception: &'a Bound<'py, PyAny>,
+    error: Option<PyErr>,
+}
+
+impl<'py> PyCounts<'_, 'py> {
+    /// Add one to what `of` holds under a key; how much it was before.
+    fn add(&mut self, of: PyResult<Bound<'py, PyAny>>, key: impl IntoPyObject<'py> + Copy) -> u64 {
+        let add = || {
+            let of = of?;
+            let before: u64 = of.get_item(key)?.extract()?;
+            of.set_item(key, before + 1)?;
+            Ok(before)
+        };
+        add().unwrap_or_else(|error| {
+            self.error = Some(error);
+            0
+        })
+    }
+}
+
+impl Counts for PyCounts<'_, '_> {
+    fn take(&mut self, slot: u32) -> u64 {
+        self.add(Ok(self.tally.clone()), slot)
+    }
+
+    fn aside(&mut self, cause: Cause) {
+        self.add(self.reception.getattr("aside"), CAUSES[cause as usize]);
+    }
+
+    fn cookie(&mut self, state: State) {
+        self.add(self.reception.getattr("cookies"), STATES[state as usize]);
+    }
+}
+
+/// Python's classifier: a callable of (plan, family, address, prefix, shift) that gives (class, scope).
+struct Asking<'a, 'py> {
+    classify: &'a Bound<'py, PyAny>,
+    error: Cell<Option<PyErr>>,
+}
+
+impl Classify for Asking<'_, '_> {
+    fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)> {
+        let asked = (
+            plan,
+            subnet.family,
+            subnet.address,
+            subnet.prefix,
+            subnet.shift,
+        );
+        match self.classify.call1(asked).and_then(|found| found.extract()) {
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.error.set(Some(error));
+                None
+            }
+        }
+    }
+}
+
+fn place(sheets: &mut [Arc<Sheet>], number: usize) -> PyResult<&mut Arc<Sheet>> {
+    sheets
+        .get_mut(number)
+        .ok_or_else(|| PyValueError::new_err("there is no such sheet"))
+}
+
+/// A source as the system writes it; a link's scope id is dropped.
+fn address(client: &str) -> PyResult<IpAddr> {
+    let (plain, _) = client.split_once('%').unwrap_or((client, ""));
+    plain
+        .parse()
+        .map_err(|_| PyValueError::new_err(format!("{client:?} is no address")))
+}
+
+fn array<T: Element>(of: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<T>> {
+    let found = of.getattr(name)?;
+    if found.is_empty()? {
+        return Ok(Vec::new()); // it lies anywhere
+    }
+    PyBuffer::<T>::get(&found)?.to_vec(of.py())
+}
+
+fn get<'py, T>(of: &Bound<'py, PyAny>, name: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    of.getattr(name)?.extract()
+}
+
+/// `geodns.core.table.Names`.
+fn parts(names: &Bound<'_, PyAny>, sheets: usize) -> PyResult<Parts> {
+    let words = |name| array::<u16>(names, name);
+    let (flags, an, ns) = (words("a_flags")?, words("a_an")?, words("a_ns")?);
+    let (ar, more) = (words("a_ar")?, words("a_more")?);
+    let (body, extra) = (
+        array::<u32>(names, "a_body")?,
+        array::<u32>(names, "a_extra")?,
+    );
+    let (sheet, slot) = (
+        array::<i32>(names, "a_sheet")?,
+        array::<u32>(names, "a_slot")?,
+    );
+    let count = flags.len();
+    let same = [
+        an.len(),
+        ns.len(),
+        ar.len(),
+        more.len(),
+        extra.len(),
+        sheet.len(),
+        slot.len(),
+    ];
+    if same.iter().any(|&n| n != count) || body.len() != count + 1 {
+        return Err(Unsound("rows lack columns".to_owned()).into());
+    }
+    let row = |i: usize| Row {
+        body: body[i],
+        extra: extra[i],
+        end: body[i + 1],
+        sheet: sheet[i],
+        slot: slot[i],
+        flags: flags[i],
+        an: an[i],
+        ns: ns[i],
+        ar: ar[i],
+        more: more[i],
+    };
+    Ok(Parts {
+        wire: get(names, "wire")?,
+        name_at: array(names, "name_at")?,
+        types: array(names, "types")?,
+        types_at: array(names, "types_at")?,
+        answers: array(names, "answers")?,
+        otherwise: array(names, "otherwise")?,
+        below: array(names, "below")?,
+        depth: get(names, "depth")?,
+        rows: (0..count).map(row).collect(),
+        bodies: get(names, "bodies")?,
+        sheets,
+    })
+}
+
+/// `geodns.core.table.Sheet`.
+fn sheet(of: &Bound<'_, PyAny>) -> PyResult<Sheet> {
+    let mut sets = Vec::new();
+    for pair in of.getattr("sets")?.call_method0("items")?.try_iter()? {
+        let (number, set): (usize, Bound<'_, PyAny>) = pair?.extract()?;
+        if sets.len() <= number {
+            sets.resize(number + 1, None);
+        }
+        sets[number] = Some(Arc::new(answer_set(&set)?));
+    }
+    Ok(Sheet {
+        plan: get(of, "plan")?,
+        sticky: get(of, "sticky")?,
+        empty: get(of, "empty")?,
+        empty_ttl: get(of, "empty_ttl")?,
+        sets,
+    })
+}
+
+/// `geodns.core.table.AnswerSet`.
+fn answer_set(of: &Bound<'_, PyAny>) -> PyResult<AnswerSet> {
+    let pick = match get::<u8>(of, "pick")? {
+        0 => Pick::Fixed,
+        1 => Pick::Weighted,
+        2 => Pick::Turns,
+        3 => Pick::Sticky,
+        other => return Err(Unsound(format!("there is no pick {other}")).into()),
+    };
+    let set = AnswerSet {
+        pick,
+        count: get(of, "count")?,
+        members: get(of, "members")?,
+        rrs: get(of, "rrs")?,
+        at: array(of, "at")?,
+        weights: array(of, "weights")?,
+        order: array(of, "order")?,
+        ttl: get(of, "ttl")?,
+        ttl_min: get(of, "ttl_min")?,
+        ttl_at: get(of, "ttl_at")?,
+        change_at: get(of, "change_at")?,
+        slot: get(of, "slot")?,
+        state: get(of, "state")?,
+    };
+    Ok(set.sound()?)
+}
+
+/// `geodns.core.terms.Terms`.
+fn agreed(of: &Bound<'_, PyAny>, payload: u16, signed: bool) -> PyResult<Terms> {
+    let some = |name| Ok::<_, PyErr>(Some(of.getattr(name)?).filter(|value| !value.is_none()));
+    let cookies = match some("cookies")? {
+        None => None,
+        Some(cookies) => Some(Cookies {
+            secrets: get(&cookies, "secrets")?,
+            require: get(&cookies, "require")?,
+        }),
+    };
+    let resolvers = match some("resolvers")? {
+        None => None,
+        Some(networks) => Some(Networks::of(
+            networks
+                .try_iter()?
+                .map(|n| network(&n?))
+                .collect::<PyResult<Vec<_>>>()?,
+        )),
+    };
+    Ok(Terms {
+        payload,
+        identity: some("version")?.is_some() || some("server")?.is_some(),
+        nsid: get(of, "nsid")?,
+        cookies,
+        resolvers,
+        idle: get(of, "idle")?,
+        transfers: get(of, "transfers")?,
+        signed,
+        states: get(of, "states")?,
+    })
+}
+
+/// An `ipaddress` network.
+fn network(of: &Bound<'_, PyAny>) -> PyResult<(IpAddr, u8)> {
+    Ok((
+        address(&of.getattr("network_address")?.str()?.to_string())?,
+        get(of, "prefixlen")?,
+    ))
 }

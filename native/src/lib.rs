@@ -6,4 +6,17 @@
 
 #[cfg(feature = "python")]
 mod border;
+pub mod cookies;
+pub mod counts;
+pub mod dname;
+pub mod edns;
+pub mod fit;
+pub mod names;
+pub mod picks;
+pub mod place;
+pub mod reception;
+pub mod replay;
 pub mod subnet;
+pub mod table;
+pub mod terms;
+pub mod wire;

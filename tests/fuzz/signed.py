@@ -70,7 +70,7 @@ def answering(ring: Keyring) -> Lab:
     def signed(arrival: Arrival, start: int) -> bytes | None:
         return queries.reply(arrival, start, made.replay.answer)
 
-    made.replay.reception.signed = signed
+    made.replay.sign(signed)
     return made
 
 

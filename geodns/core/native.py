@@ -1,0 +1,73 @@
+"""The native lane's replay: packets answered by `geodns._native` from the same table, octet for octet.
+
+What that one does not do itself is answered as the base class does it: signed queries, and what the server
+says of itself in class CH. Answer sets that nobody asked for before are made here, too.
+"""
+
+from __future__ import annotations
+
+from geodns._native import Lane, Wanted
+from geodns.core.edns import Subnet
+from geodns.core.index import Index
+from geodns.core.reception import Signed
+from geodns.core.replay import Hooks, Replay
+from geodns.core.table import Sheet
+from geodns.core.terms import Terms
+
+
+class NativeReplay(Replay):
+    """`Replay` over a `Lane`, which follows it: each table, verdict, set and term goes there as well."""
+
+    def __init__(
+        self,
+        index: Index,
+        sheets: tuple[Sheet, ...],
+        hooks: Hooks,
+        *,
+        payload: int,
+        places: int,
+        terms: Terms | None = None,
+    ) -> None:
+        self.lane = Lane()
+        super().__init__(index, sheets, hooks, payload=payload, places=places, terms=terms)
+        self.agree(self.terms)
+
+    def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
+        super().reload(index, sheets, hooks)
+        self.lane.load(index.names, sheets)
+
+    def agree(self, terms: Terms) -> None:
+        super().agree(terms)
+        self.lane.agree(terms, self.payload, self.reception.signed is not None)
+
+    def sign(self, signed: Signed) -> None:
+        super().sign(signed)
+        self.agree(self.terms)
+
+    def publish(self, sheets: tuple[Sheet, ...]) -> None:
+        before = self.state.sheets
+        super().publish(sheets)
+        self.lane.publish([(i, new) for i, new in enumerate(sheets) if new is not before[i]])
+
+    def answer(self, packet: bytes, client: str, limit: int, chance: int, now: int) -> bytes | None:
+        found = self._replayed(packet, client, limit, chance, now)
+        if isinstance(found, Wanted) and found.sheet >= 0:
+            self._make(found.sheet, found.number)
+            found = self._replayed(packet, client, limit, chance, now)
+        if isinstance(found, Wanted):
+            return super().answer(packet, client, limit, chance, now)
+        return found
+
+    def _replayed(
+        self, packet: bytes, client: str, limit: int, chance: int, now: int
+    ) -> bytes | Wanted | None:
+        return self.lane.replay(
+            self.reception, self.tally, self._class_of, packet, client, limit, chance, now
+        )
+
+    def _class_of(self, plan: int, family: int, address: int, prefix: int, shift: int) -> tuple[int, int]:
+        return self.classify(plan, Subnet(family, address, prefix, shift))
+
+    def _make(self, sheet: int, number: int) -> None:
+        made = self.state.sheets[sheet].sets.get(number) or self.fill(sheet, number)
+        self.lane.fill(sheet, number, made)
