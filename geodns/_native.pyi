@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import final
 
+from geodns.core import table
 from geodns.core.reception import Reception
-from geodns.core.table import AnswerSet, Names, Sheet
+from geodns.core.table import AnswerSet, Sheet
 from geodns.core.terms import Terms
 
 LAYOUT: str
@@ -23,6 +24,20 @@ class Wanted:
     def sheet(self) -> int: ...
     @property
     def number(self) -> int: ...
+
+@final
+class Names:
+    """The names of all zones and their static answers, laid out for look-ups.
+
+    Made without holding up other threads. Raises ValueError for a table that contradicts itself.
+    """
+
+    def __init__(self, names: table.Names) -> None: ...
+    def find(self, name: bytes, qtype: int) -> int | None:
+        """Which answer a folded name has, None outside all zones."""
+
+    def size(self) -> int:
+        """Octets of memory that this takes."""
 
 @final
 class Lane:
@@ -59,6 +74,3 @@ class Lane:
         Counted in `tally` and in the reception's counters. `classify` is asked for (class, scope) by plan,
         family, address, prefix and shift. Raises what it raises, and ValueError for a client that is none.
         """
-
-    def size(self) -> int:
-        """Octets of memory that the names and static answers take."""

@@ -23,7 +23,6 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Verdict, probe_of
-from geodns.core.index import Index
 from geodns.core.place import Located, Place
 from geodns.core.replay import STREAM, Hooks, Replay
 from geodns.core.terms import Terms
@@ -146,7 +145,7 @@ class Lab:
         self.tally = array("Q", bytes(8 * len(self.built.slots)))
         self.sheets = Sheets(self.built.sheets, self.world, self.tally, widest=self.widest, limit=4096)
         hooks = Hooks(self.tally, self.classify, self.sheets.fill)
-        index = Index.of(self.built.names)
+        index = self.lane.index_of(self.built.names)
         self.replay = self.lane(
             index, self.sheets.sheets, hooks, payload=PAYLOAD, places=1000, terms=self.terms
         )

@@ -55,6 +55,7 @@ def test_it_is_made_in_small_steps() -> None:
     assert max(most) == 1
 
 
+@pytest.mark.python_lane
 async def test_a_reading_is_put_into_service_with_its_orders_made() -> None:
     lab = worlds.lab(sticky_seed())
     for found in SLOW:

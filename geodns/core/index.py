@@ -45,39 +45,37 @@ class Index:
             pass
         return index
 
-
-def find(index: Index, name: bytes, qtype: int) -> int | None:
-    """The answer for a folded name: exact, from the closest encloser, or None outside all zones."""
-    node = index.nodes.get(name)
-    if node is None:
-        node = encloser(index, name)
+    def find(self, name: bytes, qtype: int) -> int | None:
+        """The answer for a folded name: exact, from the closest encloser, or None outside all zones."""
+        node = self.nodes.get(name)
         if node is None:
+            node = self.encloser(name)
+            if node is None:
+                return None
+        if node < 0:
+            return ~node
+        return self.by_type.get(node << 16 | qtype, self.names.otherwise[node])
+
+    def encloser(self, name: bytes) -> int | None:
+        """What answers below the closest encloser of a folded name (`Names.below`).
+
+        None where no zone holds it, or where the octets are no name (a short cut may bring such).
+        """
+        at, last = 0, len(name) - 1
+        if last >= 255:
             return None
-    if node < 0:
-        return ~node
-    return index.by_type.get(node << 16 | qtype, index.names.otherwise[node])
-
-
-def encloser(index: Index, name: bytes) -> int | None:
-    """What answers below the closest encloser of a folded name (`Names.below`).
-
-    None where no zone holds it, or where the octets are no name (a short cut may bring such).
-    """
-    at, last = 0, len(name) - 1
-    if last >= 255:
-        return None
-    parents = []
-    while at < last:
-        length = name[at]
-        if length > 63 or length == 0:
+        parents = []
+        while at < last:
+            length = name[at]
+            if length > 63 or length == 0:
+                return None
+            at += 1 + length
+            parents.append(at)
+        if at != last:
             return None
-        at += 1 + length
-        parents.append(at)
-    if at != last:
+        nodes = self.nodes
+        for start in parents[max(0, len(parents) - self.names.depth - 1) :]:
+            above = nodes.get(name[start:])
+            if above is not None:
+                return self.names.below[above]
         return None
-    nodes = index.nodes
-    for start in parents[max(0, len(parents) - index.names.depth - 1) :]:
-        above = nodes.get(name[start:])
-        if above is not None:
-            return index.names.below[above]
-    return None

@@ -6,17 +6,40 @@ says of itself in class CH. Answer sets that nobody asked for before are made he
 
 from __future__ import annotations
 
+from typing import cast
+
+from geodns import _native
 from geodns._native import Lane, Wanted
 from geodns.core.edns import Subnet
 from geodns.core.index import Index
-from geodns.core.reception import Signed
+from geodns.core.reception import Read, Signed
 from geodns.core.replay import Hooks, Replay
-from geodns.core.table import Sheet
+from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+
+
+class NativeIndex(Index):
+    """Names looked up by the native lane: nothing is kept of them here. Making one takes a while.
+
+    Raises ValueError for names that contradict themselves.
+    """
+
+    def __init__(self, names: Names) -> None:
+        super().__init__(names)
+        self.native = _native.Names(names)
+
+    @classmethod
+    def of(cls, names: Names) -> NativeIndex:
+        return cls(names)
+
+    def find(self, name: bytes, qtype: int) -> int | None:
+        return self.native.find(name, qtype)
 
 
 class NativeReplay(Replay):
     """`Replay` over a `Lane`, which follows it: each table, verdict, set and term goes there as well."""
+
+    index_of = NativeIndex.of
 
     def __init__(
         self,
@@ -34,7 +57,7 @@ class NativeReplay(Replay):
 
     def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
         super().reload(index, sheets, hooks)
-        self.lane.load(index.names, sheets)
+        self.lane.load(cast(NativeIndex, index).native, sheets)
 
     def agree(self, terms: Terms) -> None:
         super().agree(terms)
@@ -57,6 +80,10 @@ class NativeReplay(Replay):
         if isinstance(found, Wanted):
             return super().answer(packet, client, limit, chance, now)
         return found
+
+    def _read(self, state: object, packet: bytes, client: str, now: int) -> Read | None:
+        """What is passed on is rare, and read at length."""
+        return None
 
     def _replayed(
         self, packet: bytes, client: str, limit: int, chance: int, now: int

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from geodns.core import edns, wire
 from geodns.core.clients import Known, Memory, Tail
 from geodns.core.fit import STREAM
-from geodns.core.index import Index, find
+from geodns.core.index import Index
 from geodns.core.terms import Terms
 
 FOREVER = 1 << 62
@@ -86,7 +86,7 @@ class Reception:
             if not self.terms.transfers or qtype == wire.AXFR or arrival.limit == STREAM:
                 return self._reply("transfer", packet, end, wire.REFUSED, opt)
             qtype = wire.SOA  # RFC 1995 §2: who has another serial comes by TCP
-        answer = find(index, query.name.lower(), qtype)
+        answer = index.find(query.name.lower(), qtype)
         if answer is None:
             opt = opt and edns.extended(opt, edns.NOT_AUTHORITATIVE)
             return self._reply("zone", packet, end, wire.REFUSED, opt)

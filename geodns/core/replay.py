@@ -19,7 +19,7 @@ from geodns.core.clients import Known, Memory, Seen, Tail
 from geodns.core.dname import Path
 from geodns.core.edns import Subnet
 from geodns.core.fit import FLOOR, STREAM, Fitter, room, truncated
-from geodns.core.index import Index, encloser, find
+from geodns.core.index import Index
 from geodns.core.reception import Arrival, Read, Reception, Signed
 from geodns.core.shortcut import PLAIN, WITH_OPT, Hot, Shortcut
 from geodns.core.steer.picks import slot_of
@@ -63,6 +63,8 @@ class _State:
 
 class Replay:
     """The Python lane. `publish` swaps in a table; `answer` is the one door for all transports."""
+
+    index_of = Index.of
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class Replay:
 
     def look_up(self, name: bytes, qtype: int) -> Made | None:
         """What answers a folded name and type, DNAMEs followed; None where it is refused."""
-        answer = find(self.state.index, name, qtype)
+        answer = self.state.index.find(name, qtype)
         return None if answer is None else _lead(self.state, answer, Path(name, qtype))[1]
 
     def rehearse(self, packet: bytes, client: str, now: int) -> bytes:
@@ -218,7 +220,7 @@ class Replay:
         name = packet[12 : end - 4].lower()
         node = state.nodes.get(name)
         if node is None:
-            node = encloser(state.index, name)
+            node = state.index.encloser(name)
             if node is None:
                 return None
         if node < 0:
@@ -331,7 +333,7 @@ def _lead(state: _State, answer: int, path: Path) -> tuple[int, Made]:
     made = state.made[answer] or state.make(answer)
     while made.flags & FLAG_DNAME:
         path.follow(made.lean)
-        found = find(state.index, path.name.lower(), path.qtype) if path.open else None
+        found = state.index.find(path.name.lower(), path.qtype) if path.open else None
         if found is None:
             break
         answer = found

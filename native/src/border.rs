@@ -18,12 +18,14 @@ use crate::replay::{Arrival, Outcome, Replay};
 use crate::subnet::Subnet;
 use crate::table::{AnswerSet, Pick, Row, Sheet, Table, Unsound};
 use crate::terms::{Networks, Terms};
+use crate::wire::name_end;
 
 /// The native lane.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LAYOUT", env!("GEODNS_LAYOUT"))?;
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
+    module.add_class::<PyNames>()?;
     module.add_class::<Lane>()?;
     module.add_class::<Wanted>()
 }
@@ -41,6 +43,35 @@ struct Wanted {
     sheet: i64,
     /// Which class it is of.
     number: u32,
+}
+
+/// Names laid out for look-ups: see `geodns/_native.pyi`.
+#[pyclass(frozen, name = "Names")]
+struct PyNames {
+    names: Arc<Names>,
+}
+
+#[pymethods]
+impl PyNames {
+    #[new]
+    fn new(names: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let parts = parts(names)?;
+        let names = names.py().detach(|| Names::of(parts))?;
+        Ok(Self {
+            names: Arc::new(names),
+        })
+    }
+
+    fn find(&self, name: &[u8], qtype: u16) -> PyResult<Option<u32>> {
+        if name_end(name, 0) != Some(name.len()) {
+            return Err(PyValueError::new_err("that is no name"));
+        }
+        Ok(self.names.find(name, qtype))
+    }
+
+    fn size(&self) -> usize {
+        self.names.size()
+    }
 }
 
 /// What packets are answered from. Everything in it is immutable; a change swaps in another one.
@@ -79,18 +110,17 @@ impl Lane {
     }
 
     /// Answer from other names and sheets from now on.
-    fn load(&self, names: &Bound<'_, PyAny>, sheets: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
-        let parts = parts(names, sheets.len())?;
-        let names = names.py().detach(|| Names::of(parts))?;
+    fn load(&self, names: &PyNames, sheets: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+        let names = names.names.clone();
+        if sheets.len() < names.sheets() {
+            return Err(Unsound("rows name more sheets than there are".to_owned()).into());
+        }
         let sheets = sheets
             .iter()
             .map(|s| Ok(Arc::new(sheet(s)?)))
             .collect::<PyResult<_>>()?;
         self.swap(|now| Content {
-            table: Table {
-                names: Arc::new(names),
-                sheets,
-            },
+            table: Table { names, sheets },
             ..now
         });
         Ok(())
@@ -190,11 +220,6 @@ impl Lane {
             Outcome::Pass => wanted(-1, 0),
             Outcome::Missing { sheet, class } => wanted(sheet.into(), class),
         }
-    }
-
-    /// Octets of memory that the names and static answers take.
-    fn size(&self) -> usize {
-        self.content.load().table.names.size()
     }
 }
 
@@ -297,7 +322,7 @@ where
 }
 
 /// `geodns.core.table.Names`.
-fn parts(names: &Bound<'_, PyAny>, sheets: usize) -> PyResult<Parts> {
+fn parts(names: &Bound<'_, PyAny>) -> PyResult<Parts> {
     let words = |name| array::<u16>(names, name);
     let (flags, an, ns) = (words("a_flags")?, words("a_an")?, words("a_ns")?);
     let (ar, more) = (words("a_ar")?, words("a_more")?);
@@ -345,7 +370,6 @@ fn parts(names: &Bound<'_, PyAny>, sheets: usize) -> PyResult<Parts> {
         depth: get(names, "depth")?,
         rows: (0..count).map(row).collect(),
         bodies: get(names, "bodies")?,
-        sheets,
     })
 }
 

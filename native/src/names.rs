@@ -27,8 +27,6 @@ pub struct Parts {
     pub depth: usize,
     pub rows: Vec<Row>,
     pub bodies: Vec<u8>,
-    /// How many sheets there are for rows to name.
-    pub sheets: usize,
 }
 
 /// What answers below a name that no name of its own exists for.
@@ -58,6 +56,7 @@ pub struct Names {
     by_type: Vec<(u16, u32)>,
     depth: usize,
     rows: Vec<Row>,
+    sheets: usize,
     bodies: Vec<u8>,
 }
 
@@ -82,6 +81,7 @@ impl Names {
             by_type,
             depth: parts.depth,
             rows: Vec::new(),
+            sheets: 0,
             bodies: Vec::new(),
         };
         let mut at = LINE; // 0 is no place: it means an empty slot
@@ -90,6 +90,12 @@ impl Names {
             found.put(name(i), *shape, at);
             at += BEFORE + name(i).len();
         }
+        found.sheets = parts
+            .rows
+            .iter()
+            .map(|row| (row.sheet + 1) as usize)
+            .max()
+            .unwrap_or(0);
         found.rows = parts.rows;
         found.bodies = parts.bodies;
         Ok(found)
@@ -130,15 +136,13 @@ impl Names {
         }
     }
 
-    /// The row that answers a folded name: exact, or from the closest encloser; None outside all zones.
-    pub fn find(&self, name: &[u8], qtype: u16) -> Option<&Row> {
+    /// Which row answers a folded name: exact, or from the closest encloser; None outside all zones.
+    pub fn find(&self, name: &[u8], qtype: u16) -> Option<u32> {
         match self.shape(name) {
-            Some(shape) => Some(self.row(self.answer(shape, qtype))),
+            Some(shape) => Some(self.answer(shape, qtype)),
             None => match self.encloser(name)? {
-                Below::Shape(shape) => {
-                    Some(self.row(self.answer(&self.shapes[shape as usize], qtype)))
-                }
-                Below::Answer(answer) => Some(self.row(answer)),
+                Below::Shape(shape) => Some(self.answer(&self.shapes[shape as usize], qtype)),
+                Below::Answer(answer) => Some(answer),
             },
         }
     }
@@ -168,8 +172,23 @@ impl Names {
         Some(above.below)
     }
 
-    fn row(&self, answer: u32) -> &Row {
+    /// A row by its number.
+    pub fn row(&self, answer: u32) -> &Row {
         &self.rows[answer as usize]
+    }
+
+    /// How many sheets rows name.
+    pub fn sheets(&self) -> usize {
+        self.sheets
+    }
+
+    /// How many counters rows name.
+    pub fn counters(&self) -> usize {
+        self.rows
+            .iter()
+            .map(|row| row.slot as usize + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     /// A row's body without what may be left out, and with it.
@@ -235,7 +254,7 @@ fn sound(parts: &Parts) -> Result<(), Unsound> {
         row.body <= row.extra
             && row.extra <= row.end
             && row.end as usize <= parts.bodies.len()
-            && (row.sheet < 0 || (row.sheet as usize) < parts.sheets)
+            && (-1..i32::MAX).contains(&row.sheet)
     };
     ensure(parts.rows.iter().all(whole), "a row's body is elsewhere")
 }

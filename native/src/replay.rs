@@ -59,9 +59,10 @@ impl<P: Classify> Replay<'_, P> {
         let name = &mut folded[..asked.query.name.len()];
         name.copy_from_slice(asked.query.name);
         name.make_ascii_lowercase();
-        let Some(row) = self.table.names.find(name, asked.query.qtype) else {
+        let Some(answer) = self.table.names.find(name, asked.query.qtype) else {
             return outside(self.terms, arrival, &asked, counts, out);
         };
+        let row = self.table.names.row(answer);
         if row.flags & FLAG_DNAME != 0 {
             return self.redirect(arrival, &asked, row, counts, out);
         }
@@ -309,7 +310,7 @@ impl<P: Classify> Replay<'_, P> {
             else {
                 break;
             };
-            row = next;
+            row = self.table.names.row(next);
         }
         Some(row)
     }
