@@ -148,6 +148,19 @@ def _in_region(world: World, region: str) -> frozenset[str]:
     return frozenset(pool.id for pool in world.pools.values() if pool.region(region))
 
 
+def differing(before: World, after: World) -> frozenset[str]:
+    """The ids of the pools of `after` whose answers may not be those that they are in `before`.
+
+    Both were made from the same files.
+    """
+    health, overrides = (
+        {key for key in one.keys() | other.keys() if one.get(key) is not other.get(key)}
+        for one, other in ((before.health, after.health), (before.overrides, after.overrides))
+    )
+    probed = {pool for probe in health for pool in after.pools_of.get(probe, ())}
+    return frozenset(probed).union(*(_in_region(after, subject) for _, subject in overrides))
+
+
 def due(world: World, now: float) -> list[Override]:
     """The overrides whose time is over."""
     return [o for o in world.overrides.values() if o.until is not None and o.until <= now]
