@@ -6,4 +6,9 @@
 
 #[cfg(feature = "python")]
 mod border;
+pub mod epochs;
+pub mod handler;
+pub mod passes;
+pub mod serve;
+pub mod sockets;
 pub mod subnet;
