@@ -22,10 +22,7 @@ fn main() {
 /// The Rust files of a folder and those below it, in the order of their paths.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)
-        .expect("the sources are here")
-        .flatten()
-    {
+    for entry in fs::read_dir(folder).expect("the sources are here").flatten() {
         let path = entry.path();
         if path.is_dir() {
             found.extend(below(&path));

@@ -133,10 +133,7 @@ impl Lane {
             *place(&mut sheets, number)? = Arc::new(sheet(&changed)?);
         }
         self.swap(|now| Content {
-            table: Table {
-                sheets,
-                ..now.table
-            },
+            table: Table { sheets, ..now.table },
             ..now
         });
         Ok(())
@@ -152,10 +149,7 @@ impl Lane {
         }
         filled.sets[number] = Some(set);
         self.swap(|now| Content {
-            table: Table {
-                sheets,
-                ..now.table
-            },
+            table: Table { sheets, ..now.table },
             ..now
         });
         Ok(())
@@ -275,13 +269,7 @@ struct Asking<'a, 'py> {
 
 impl Classify for Asking<'_, '_> {
     fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)> {
-        let asked = (
-            plan,
-            subnet.family,
-            subnet.address,
-            subnet.prefix,
-            subnet.shift,
-        );
+        let asked = (plan, subnet.family, subnet.address, subnet.prefix, subnet.shift);
         match self.classify.call1(asked).and_then(|found| found.extract()) {
             Ok(found) => Some(found),
             Err(error) => {
@@ -326,14 +314,8 @@ fn parts(names: &Bound<'_, PyAny>) -> PyResult<Parts> {
     let words = |name| array::<u16>(names, name);
     let (flags, an, ns) = (words("a_flags")?, words("a_an")?, words("a_ns")?);
     let (ar, more) = (words("a_ar")?, words("a_more")?);
-    let (body, extra) = (
-        array::<u32>(names, "a_body")?,
-        array::<u32>(names, "a_extra")?,
-    );
-    let (sheet, slot) = (
-        array::<i32>(names, "a_sheet")?,
-        array::<u32>(names, "a_slot")?,
-    );
+    let (body, extra) = (array::<u32>(names, "a_body")?, array::<u32>(names, "a_extra")?);
+    let (sheet, slot) = (array::<i32>(names, "a_sheet")?, array::<u32>(names, "a_slot")?);
     let count = flags.len();
     let same = [
         an.len(),

@@ -55,11 +55,7 @@ impl Path {
     /// Go through a DNAME record (its owner in lower case, written out). None where it is no such record.
     pub fn follow(&mut self, dname: &[u8]) -> Option<()> {
         let at = name_end(dname, 0)?;
-        let (owner, ttl, target) = (
-            &dname[..at],
-            dname.get(at + 4..at + 8)?,
-            dname.get(at + 10..)?,
-        );
+        let (owner, ttl, target) = (&dname[..at], dname.get(at + 4..at + 8)?, dname.get(at + 10..)?);
         let pointer = match self.targets.iter().find(|(known, _)| known == owner) {
             Some((_, pointer)) => *pointer,
             None => {

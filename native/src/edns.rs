@@ -164,11 +164,7 @@ pub fn plain(subnet: &Subnet) -> u8 {
     }
     let length = |(prefix, length): (u128, u32)| {
         let common = (subnet.address ^ prefix).leading_zeros();
-        if common >= length {
-            128
-        } else {
-            common as u8 + 1
-        }
+        if common >= length { 128 } else { common as u8 + 1 }
     };
     EMBEDDED.into_iter().map(length).max().unwrap_or(0)
 }
@@ -225,9 +221,5 @@ pub fn option(out: &mut Vec<u8>, number: u16, pieces: &[&[u8]]) {
 
 /// The Client Subnet option of a reply: family, source and address echoed, with the scope.
 pub fn reply_subnet(out: &mut Vec<u8>, asked: &[u8], scope: u8) {
-    option(
-        out,
-        code::CLIENT_SUBNET,
-        &[&asked[..3], &[scope], &asked[4..]],
-    );
+    option(out, code::CLIENT_SUBNET, &[&asked[..3], &[scope], &asked[4..]]);
 }

@@ -125,9 +125,7 @@ impl Names {
             }
             if word & TAG == tag {
                 let record = &self.arena.octets()[(word & !TAG) as usize..];
-                if record[4] as usize == name.len()
-                    && record.get(BEFORE..BEFORE + name.len()) == Some(name)
-                {
+                if record[4] as usize == name.len() && record.get(BEFORE..BEFORE + name.len()) == Some(name) {
                     let shape = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
                     return self.shapes.get(shape as usize);
                 }
@@ -199,8 +197,7 @@ impl Names {
 
     /// Octets of memory that this takes.
     pub fn size(&self) -> usize {
-        let of_shapes =
-            size_of::<Shape>() * self.shapes.len() + size_of::<(u16, u32)>() * self.by_type.len();
+        let of_shapes = size_of::<Shape>() * self.shapes.len() + size_of::<(u16, u32)>() * self.by_type.len();
         let of_rows = size_of::<Row>() * self.rows.len() + self.bodies.len();
         self.slots.octets().len() + self.arena.octets().len() + of_shapes + of_rows
     }
@@ -221,10 +218,7 @@ fn sound(parts: &Parts) -> Result<(), Unsound> {
         parts.types_at.len() == count + 1 && rises(&parts.types_at, parts.types.len()),
         "types overlap",
     )?;
-    ensure(
-        parts.answers.len() == parts.types.len(),
-        "types lack answers",
-    )?;
+    ensure(parts.answers.len() == parts.types.len(), "types lack answers")?;
     ensure(parts.below.len() == count, "names lack what is below them")?;
     let lengths = parts.name_at.windows(2).map(|w| (w[1] - w[0]) as usize);
     ensure(
@@ -246,10 +240,7 @@ fn sound(parts: &Parts) -> Result<(), Unsound> {
             (b as usize) < count
         }
     };
-    ensure(
-        parts.below.iter().all(leads),
-        "what is below a name is nothing",
-    )?;
+    ensure(parts.below.iter().all(leads), "what is below a name is nothing")?;
     let whole = |row: &Row| {
         row.body <= row.extra
             && row.extra <= row.end

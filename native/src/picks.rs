@@ -15,10 +15,6 @@ pub fn draw(chance: u32, total: u32) -> u32 {
 
 /// The slot (0 to 4095) of a client's network: its /24, or its /56.
 pub fn slot_of(family: u8, address: u128) -> usize {
-    let network = if family == 4 {
-        address >> 8
-    } else {
-        address >> 72
-    } as u64;
+    let network = if family == 4 { address >> 8 } else { address >> 72 } as u64;
     (mix(u64::from(family) << 56 | network) >> 52) as usize
 }

@@ -228,11 +228,7 @@ fn asked<'a>(
             Some((dnssec_ok, rcode::BADVERS)),
         );
     }
-    let asked = Asked {
-        query,
-        edns,
-        cookie,
-    };
+    let asked = Asked { query, edns, cookie };
     if let Some(cause) = other {
         settle(&asked, counts);
         beside(out, packet, query.end, rcode::REFUSED, edns.is_some());

@@ -44,12 +44,7 @@ struct Sections {
 
 impl<P: Classify> Replay<'_, P> {
     /// Write the reply to a packet into `out`, which is emptied first.
-    pub fn answer(
-        &self,
-        arrival: &Arrival<'_>,
-        counts: &mut impl Counts,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    pub fn answer(&self, arrival: &Arrival<'_>, counts: &mut impl Counts, out: &mut Vec<u8>) -> Outcome {
         out.clear();
         let asked = match read(self.terms, arrival, counts, out) {
             Ok(asked) => asked,
@@ -91,14 +86,7 @@ impl<P: Classify> Replay<'_, P> {
         steered.draw(arrival, counts, out);
         let body_end = out.len();
         self.steered_opt(arrival, &asked, &steered, out);
-        self.fit(
-            arrival,
-            &asked,
-            body_end,
-            &[(body_end, sections)],
-            row.flags,
-            out,
-        );
+        self.fit(arrival, &asked, body_end, &[(body_end, sections)], row.flags, out);
         Outcome::Reply
     }
 
@@ -111,37 +99,18 @@ impl<P: Classify> Replay<'_, P> {
             ns: row.ns,
             ar: row.ar + row.more,
         };
-        head(
-            out,
-            arrival.packet,
-            end,
-            row.flags,
-            whole,
-            asked.edns.is_some(),
-        );
+        head(out, arrival.packet, end, row.flags, whole, asked.edns.is_some());
         out.extend_from_slice(body);
         let body_end = out.len();
         asked.opt(out, self.terms, arrival.limit, flat(row), 0);
-        let without = Sections {
-            ar: row.ar,
-            ..whole
-        };
+        let without = Sections { ar: row.ar, ..whole };
         let parts = [(body_end, whole), (end + lean.len(), without)];
-        let parts = if row.more != 0 {
-            &parts[..]
-        } else {
-            &parts[..1]
-        };
+        let parts = if row.more != 0 { &parts[..] } else { &parts[..1] };
         self.fit(arrival, asked, body_end, parts, row.flags, out);
     }
 
     /// The class of the client and the answer set of that class.
-    fn steer(
-        &self,
-        arrival: &Arrival<'_>,
-        asked: &Asked<'_>,
-        row: &Row,
-    ) -> Result<Steered<'_>, Outcome> {
+    fn steer(&self, arrival: &Arrival<'_>, asked: &Asked<'_>, row: &Row) -> Result<Steered<'_>, Outcome> {
         let sheet = &*self.table.sheets[row.sheet as usize];
         let told = asked
             .edns
@@ -344,9 +313,7 @@ impl Steered<'_> {
         let total = set.weights.last().copied().unwrap_or(1);
         let start = match set.pick {
             Pick::Fixed => 0,
-            Pick::Weighted if !set.order.is_empty() => {
-                set.order[draw(arrival.chance, total) as usize].into()
-            }
+            Pick::Weighted if !set.order.is_empty() => set.order[draw(arrival.chance, total) as usize].into(),
             Pick::Weighted if set.count == 1 || set.count == set.members => {
                 let drawn = draw(arrival.chance, total);
                 set.weights.partition_point(|&weight| weight <= drawn)
@@ -414,8 +381,7 @@ fn flat(row: &Row) -> Option<u8> {
 fn head(out: &mut Vec<u8>, packet: &[u8], end: usize, flags: u16, sections: Sections, opt: bool) {
     let desired = u16::from(packet[2] & 1) << 8;
     let word = (flags & !(FLAG_DNAME | FLAG_NO_SUBNET) | flag::QR | desired).to_be_bytes();
-    let [an, ns, ar] =
-        [sections.an, sections.ns, sections.ar + u16::from(opt)].map(u16::to_be_bytes);
+    let [an, ns, ar] = [sections.an, sections.ns, sections.ar + u16::from(opt)].map(u16::to_be_bytes);
     out.extend_from_slice(&[packet[0], packet[1], word[0], word[1], 0, 1]);
     out.extend_from_slice(&[an[0], an[1], ns[0], ns[1], ar[0], ar[1]]);
     out.extend_from_slice(&packet[HEADER..end]);

@@ -86,14 +86,8 @@ impl AnswerSet {
         if n == 0 {
             return Ok(self);
         }
-        let rising = self
-            .at
-            .windows(2)
-            .all(|w| w[0] + self.ttl_at as u32 + 6 <= w[1]);
-        ensure(
-            count >= 1 && count <= n,
-            "a set answers with more than it has",
-        )?;
+        let rising = self.at.windows(2).all(|w| w[0] + self.ttl_at as u32 + 6 <= w[1]);
+        ensure(count >= 1 && count <= n, "a set answers with more than it has")?;
         ensure(
             self.at.len() == 2 * n + 1 && self.at[0] == 0 && rising,
             "a set's records overlap",
@@ -104,10 +98,7 @@ impl AnswerSet {
         )?;
         let total = self.weights.last().copied().unwrap_or(0);
         let weighed = self.weights.windows(2).all(|w| w[0] < w[1]) && self.weights[0] > 0;
-        ensure(
-            self.weights.len() == n && weighed,
-            "a set's weights do not rise",
-        )?;
+        ensure(self.weights.len() == n && weighed, "a set's weights do not rise")?;
         ensure(
             self.order.iter().all(|&start| (start as usize) < n),
             "a set's order leads nowhere",

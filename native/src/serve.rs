@@ -1,0 +1,307 @@
+//! The UDP service: one thread a socket, batch in, replies out, until it is stopped.
+//!
+//! What a thread counts is its own; who reads adds up.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crossbeam_utils::CachePadded;
+
+use crate::epochs::{Epochs, Seat};
+use crate::handler::{Answer, Handler};
+use crate::passes::{Passed, Passes};
+use crate::sockets::{Batch, Socket, pin};
+
+/// How a service is run beside its sockets and handlers.
+pub struct Options<'a> {
+    /// Where its threads say which generation of the table they use.
+    pub epochs: &'a Arc<Epochs>,
+    /// Packets that may wait for Python.
+    pub waiting: usize,
+    /// Cores that the threads are held on in turn; none: the system's choice.
+    pub cores: &'a [usize],
+    /// The number in the first thread's name.
+    pub first: usize,
+}
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets that reached a handler.
+    pub received: u64,
+    /// Packets to which the handler gave no reply.
+    pub silent: u64,
+    /// Panics of the handler: each is a bug.
+    pub faults: u64,
+    /// Receives that failed.
+    pub errors: u64,
+    /// Replies the system would not take.
+    pub unsent: u64,
+    /// Packets that the handler passed to Python and that found room.
+    pub passed: u64,
+    /// Packets that it passed and that found none.
+    pub overflow: u64,
+}
+
+/// The threads that serve the sockets of one address and port.
+pub struct Service {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    sockets: Vec<Socket>,
+    passes: Passes,
+    counters: Vec<CachePadded<Counters>>,
+    stopping: AtomicBool,
+    last_fault: Mutex<String>, // taken only where a handler panicked, and by who reads it
+}
+
+impl Service {
+    /// Answer what arrives on each socket by the handler of the same index, from now on.
+    ///
+    /// Errors: a thread that cannot be started, a core that cannot be had.
+    pub fn start<H: Handler + 'static>(
+        sockets: Vec<Socket>,
+        handlers: Vec<H>,
+        options: &Options<'_>,
+    ) -> io::Result<Self> {
+        static QUIET: Once = Once::new();
+        QUIET.call_once(keep_panics);
+        assert_eq!(sockets.len(), handlers.len(), "a handler for each socket");
+        let shared = Arc::new(Shared {
+            passes: Passes::new(options.waiting)?,
+            counters: sockets.iter().map(|_| CachePadded::default()).collect(),
+            sockets,
+            stopping: AtomicBool::new(false),
+            last_fault: Mutex::default(),
+        });
+        let mut service = Self {
+            shared: shared.clone(),
+            threads: Vec::new(),
+        };
+        for (index, handler) in handlers.into_iter().enumerate() {
+            let (shared, seat) = (shared.clone(), options.epochs.seat());
+            let thread = Builder::new()
+                .name(format!("{NAME}{}", options.first + index))
+                .spawn(move || Worker::new(&shared, index, handler, seat).run())?;
+            service.threads.push(thread);
+            if !options.cores.is_empty() {
+                pin(
+                    &service.threads[index],
+                    options.cores[index % options.cores.len()],
+                )?;
+            }
+        }
+        Ok(service)
+    }
+
+    /// Stop answering: when this returns no thread is left. Harmless when stopped.
+    pub fn stop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.shared.sockets.iter().for_each(Socket::wake);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    /// What was counted, over all threads.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        for counters in &self.shared.counters {
+            for (total, counter) in sum.fields().into_iter().zip(&counters.0) {
+                *total += counter.load(Ordering::Relaxed);
+            }
+        }
+        sum
+    }
+
+    /// What the last panic said, and where; empty where there was none.
+    pub fn last_fault(&self) -> String {
+        self.shared.fault().clone()
+    }
+
+    /// The packets that wait for Python.
+    pub fn passes(&self) -> &Passes {
+        &self.shared.passes
+    }
+
+    /// Send the reply to a packet that was passed; false where the system does not take it.
+    pub fn reply(&self, passed: &Passed, octets: &[u8]) -> bool {
+        self.shared.sockets[passed.socket].send(octets, &passed.source)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn fault(&self) -> std::sync::MutexGuard<'_, String> {
+        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `Counts` as others may read them; written by one thread only.
+#[derive(Default)]
+struct Counters([AtomicU64; 7]);
+
+impl Counters {
+    #[inline]
+    fn publish(&self, mut counts: Counts) {
+        for (counter, count) in self.0.iter().zip(counts.fields()) {
+            counter.store(*count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Counts {
+    #[inline]
+    fn fields(&mut self) -> [&mut u64; 7] {
+        [
+            &mut self.received,
+            &mut self.silent,
+            &mut self.faults,
+            &mut self.errors,
+            &mut self.unsent,
+            &mut self.passed,
+            &mut self.overflow,
+        ]
+    }
+}
+
+/// What one thread has: a socket's batch, and how far it is with it.
+struct Worker<'a, H> {
+    shared: &'a Shared,
+    index: usize,
+    handler: H,
+    seat: Seat,
+    batch: Batch<'a>,
+    next: usize,
+    received: usize,
+    counts: Counts,
+}
+
+impl<'a, H: Handler> Worker<'a, H> {
+    fn new(shared: &'a Shared, index: usize, handler: H, seat: Seat) -> Self {
+        Self {
+            shared,
+            index,
+            handler,
+            seat,
+            batch: Batch::new(&shared.sockets[index]),
+            next: 0,
+            received: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Serve until stopped. A panic leaves the batch where it is: the next packet is the one behind it.
+    fn run(mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            self.counts.faults += 1;
+            *self.shared.fault() = LAST_PANIC.take();
+        }
+    }
+
+    fn serve(&mut self) {
+        loop {
+            if self.next < self.received {
+                self.answer();
+                self.publish(); // whoever has a reply finds it counted
+                self.counts.unsent += self.batch.send();
+                self.handler.idle();
+            }
+            self.publish();
+            self.seat.leave();
+            if self.shared.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            self.next = 0;
+            self.received = self.receive();
+            if self.received > 0 {
+                self.seat.enter();
+                self.handler.batch(now());
+            }
+        }
+    }
+
+    fn receive(&mut self) -> usize {
+        self.batch.receive().unwrap_or_else(|error| {
+            let nothing = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted);
+            self.counts.errors += u64::from(!nothing);
+            0
+        })
+    }
+
+    #[inline]
+    fn answer(&mut self) {
+        while self.next < self.received {
+            let i = self.next;
+            self.next += 1;
+            let Some((packet, client, reply)) = self.batch.packet(i) else {
+                continue;
+            };
+            self.counts.received += 1;
+            match self.handler.answer(packet, &client, reply) {
+                Answer::Reply => self.batch.keep(i),
+                Answer::Silence => self.counts.silent += 1,
+                Answer::Pass => self.pass(i),
+            }
+        }
+    }
+
+    #[inline]
+    fn publish(&self) {
+        self.shared.counters[self.index].publish(self.counts);
+    }
+
+    fn pass(&mut self, i: usize) {
+        let passes = &self.shared.passes;
+        let taken = !passes.is_full() && {
+            let (octets, source) = self.batch.copy(i);
+            passes.put(Passed {
+                octets,
+                source,
+                socket: self.index,
+            })
+        };
+        self.counts.passed += u64::from(taken);
+        self.counts.overflow += u64::from(!taken);
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+const NAME: &str = "geodns-udp-";
+const TOLD: usize = 200; // characters kept of a panic
+
+thread_local! {
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// From now on the panics of service threads are kept, not printed: a line for each packet could hold them up.
+fn keep_panics() {
+    let others = take_hook();
+    set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        if std::thread::current()
+            .name()
+            .is_some_and(|name| name.starts_with(NAME))
+        {
+            LAST_PANIC.set(info.to_string().chars().take(TOLD).collect());
+        } else {
+            others(info);
+        }
+    }));
+}
