@@ -13,6 +13,9 @@ LAYOUT: str
 SOURCES: str
 """SHA-256 of all that the library was built from."""
 
+Counted = tuple[list[tuple[int, int]], list[tuple[str, int]], list[tuple[str, int]]]
+"""Counts by the tally's slots, of replies beside the data by their cause, of cookies by their state."""
+
 @final
 class Wanted:
     """What Python is to do before a packet can be answered: make the answer set `number` of a sheet.
@@ -46,8 +49,14 @@ class Lane:
     Data that contradicts itself raises ValueError, and nothing has changed then.
     """
 
-    def load(self, names: Names, sheets: Sequence[Sheet]) -> None:
-        """Answer from other names and sheets from now on."""
+    def __init__(self, threads: int) -> None:
+        """`threads`: how many answer beside Python."""
+
+    def load(self, names: Names, sheets: Sequence[Sheet]) -> Counted:
+        """Answer from other names and sheets from now on; all that was counted of those before.
+
+        Returns when no thread answers from them any more.
+        """
 
     def publish(self, changed: Sequence[tuple[int, Sheet]]) -> None:
         """Put other sheets in the places of some."""
@@ -57,6 +66,9 @@ class Lane:
 
     def agree(self, terms: Terms, payload: int, signed: bool) -> None:
         """Other terms from now on. `signed`: queries with a TSIG record are Python's to answer."""
+
+    def counted(self) -> Counted:
+        """What the threads counted since this was last asked."""
 
     def replay(
         self,

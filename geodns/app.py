@@ -12,11 +12,9 @@ import secrets
 import signal
 import sys
 import time
-from array import array
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -29,21 +27,21 @@ from geodns.admin.server import AdminServer
 from geodns.agreement import Agreement
 from geodns.config.schema.settings import Listen, Settings
 from geodns.config.secrets import exposed
-from geodns.core.compile.ahead import sets_ahead
-from geodns.core.compile.sheets import Sheets, Widest
+from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
-from geodns.core.index import Index
 from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
-from geodns.core.world import Event, Lifted, Loaded, Observed, Overridden, Override, World, apply, due, probes
+from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
+from geodns.lanes import PythonLane
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
+from geodns.preparing import Prepared, catch_up, prepare
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
@@ -91,6 +89,7 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
+        self.lane = PythonLane()
         self.limiter: Limiter | None = None
         self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
@@ -132,7 +131,7 @@ class Server:
                 self.world, _ = apply(self.world, Overridden(override))
             self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
-            self._adopt(reading, await _indexed(reading))
+            self._adopt(await prepare(self, reading))
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             async with self._loading:
                 await self.verdicts.begin(frozenset(self.world.pools_of))
@@ -275,7 +274,7 @@ class Server:
                 reading = await asyncio.to_thread(
                     loading.read_aside, self._request(), self._serials, self._stop.is_set
                 )
-                index = await _indexed(reading)
+                prepared = await prepare(self, reading)
             except (GeodnsError, OSError) as error:
                 if self._stop.is_set():
                     return
@@ -286,30 +285,23 @@ class Server:
                     log.error("reload refused", problem=line)
                 return
             await self.monitor.set_probes(frozenset(probes(reading.model.pools)))
-            self._adopt(reading, index)
+            self._adopt(prepared)
             self.reloads["ok"] += 1
             if self.readiness.ready:
                 self._tell_outages(frozenset(self.world.pools))
             log.info("reloaded", zones=len(reading.zones), names=sum(zone.names for zone in reading.zones))
 
-    def _adopt(self, reading: Reading, index: Index) -> None:
-        """Put a reading into service. Of what was, only facts remain: verdicts and overrides."""
-        tally = array("Q", bytes(8 * len(reading.built.slots)))
-        tracks = self.monitor.snapshot()
-        self.world, _ = apply(self.world, Loaded(reading.model, reading.steered))
-        self.world, _ = apply(self.world, Observed({p: t.health for p, t in tracks.items()}))
-        self.geography = Geography(self.databases.current, reading.lines, reading.model.policies.values())
-        widest = Widest(self.settings.ecs.widest.ipv4, self.settings.ecs.widest.ipv6)
-        limits = self.settings.limits
-        if hasattr(self, "reading"):
-            self.operations.book()
-        sheets = Sheets(reading.built.sheets, self.world, tally, widest=widest, limit=limits.classes)
-        hooks = Hooks(tally, self._classify, sheets.fill)
+    def _adopt(self, prepared: Prepared) -> None:
+        """Put a reading into service."""
+        self.world = catch_up(self, prepared)
+        sheets, limits = prepared.sheets, self.settings.limits
+        hooks = Hooks(sheets.tally, self._classify, sheets.fill)
         if hasattr(self, "replay"):
-            self.replay.reload(index, sheets.sheets, hooks)
+            self.replay.reload(prepared.index, sheets.sheets, hooks)
+            self.operations.book()
         else:
-            self.replay = Replay(
-                index,
+            self.replay = self.lane.replay(
+                prepared.index,
                 sheets.sheets,
                 hooks,
                 payload=limits.udp_payload,
@@ -317,14 +309,14 @@ class Server:
                 terms=self.agreement.terms,
             )
             self.replay.sign(self.secondaries.signed(self.replay))
-        self.sheets, self.reading = sheets, reading
-        self.secondaries.adopt(reading.contents)
+        self.sheets, self.reading, self.geography = sheets, prepared.reading, prepared.geography
+        self.secondaries.adopt(self.reading.contents)
         self._out &= self.world.pools.keys()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
         gc.set_threshold(5_000, 2, 100_000)  # queries leave none behind, and none shall wait for a long walk
         gc.enable()
         self.problem, self.loaded_at = [], time.time()
-        for warning in reading.warnings:
+        for warning in self.reading.warnings:
             log.warning("zones", problem=str(warning))
 
     # what goes on beside
@@ -426,13 +418,3 @@ async def _serve(settings: Settings, out: Aside) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     await server.run()
-
-
-async def _indexed(reading: Reading) -> Index:
-    """What can be made of a reading before it answers, made between packets."""
-    index = Index(reading.built.names)
-    for _ in chain(
-        index.grow(), sets_ahead(reading.built.sheets, reading.model.pools, reading.model.policies)
-    ):
-        await asyncio.sleep(0)
-    return index

@@ -9,13 +9,15 @@ from types import SimpleNamespace
 import core_worlds as worlds
 import pytest
 
-from geodns import app
+from geodns import preparing
+from geodns.config.schema.settings import Settings
 from geodns.core.compile.ahead import FEW, sets_ahead
 from geodns.core.compile.bodies import SheetSpec, answer_set, record
 from geodns.core.edns import Subnet
 from geodns.core.steer import picks
 from geodns.core.steer.odds import Member, Odds, Stage
 from geodns.core.unpacked import MAX_SLICED, Unsliced, prepare
+from geodns.lanes import PythonLane
 from geodns.model import Model, Pick
 
 SLOW = (picks.costs, picks.slots, picks.split_slots, record)
@@ -60,8 +62,16 @@ async def test_a_reading_is_put_into_service_with_its_orders_made() -> None:
     lab = worlds.lab(sticky_seed())
     for found in SLOW:
         found.cache_clear()
-    index = await app._indexed(SimpleNamespace(built=lab.built, model=lab.model))  # type: ignore[arg-type]
-    assert index.nodes == lab.replay.state.index.nodes
+    server = SimpleNamespace(
+        lane=PythonLane(),
+        databases=SimpleNamespace(current={}),
+        settings=Settings(),
+        world=lab.world,
+        monitor=SimpleNamespace(snapshot=dict),
+    )
+    reading = SimpleNamespace(built=lab.built, model=lab.model, lines={}, steered={})
+    prepared = await preparing.prepare(server, reading)  # type: ignore[arg-type]
+    assert prepared.index.nodes == lab.replay.state.index.nodes
     assert picks.costs.cache_info().currsize > 3
 
 

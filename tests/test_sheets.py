@@ -19,6 +19,7 @@ from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
 from geodns.core.names import from_text
 from geodns.core.replay import STREAM
+from geodns.core.world import differing
 from geodns.model import Model
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=30)
@@ -98,6 +99,39 @@ def test_a_rebuilt_sheet_is_the_one_that_a_fresh_build_makes(seed: int) -> None:
         for number, made in sheet.sets.items():
             assert replace(made, slot=0) == replace(fresh.fill(index, number), slot=0)
             assert lab.sheets.odds(index, number) == fresh.odds(index, number)
+
+
+@STEADY
+@given(seeds)
+def test_sheets_that_were_begun_before_are_caught_up_with_what_happened_since(seed: int) -> None:
+    chance = Random(seed)
+    lab = worlds.lab(chance)
+    for name, rtype in worlds.questions(lab.model):
+        asked(lab, name, rtype, worlds.network(chance))
+    before = lab.world
+    begun = Sheets(lab.built.sheets, before, array("Q"), widest=lab.widest, limit=4096)
+    for plan, classes in enumerate(lab.sheets.classes):
+        for order in classes.orders:
+            begun.classes[plan].number(order)
+    assert sum(1 for _ in begun.ahead(1 << 16)) == sum(
+        len(begun.classes[s.plan].orders) for s in begun.sheets
+    )
+    assert not list(begun.ahead(1 << 16))
+    for _ in range(chance.randrange(4)):
+        lab.take(worlds.event(lab, chance))
+    begun.rebuild(lab.world, differing(before, lab.world))
+    for index, sheet in enumerate(lab.sheets.sheets):
+        for number, made in sheet.sets.items():
+            assert replace(made, slot=0) == replace(begun.sheets[index].sets[number], slot=0)
+
+
+def test_no_more_sets_are_made_ahead_than_are_allowed(lab: Lab) -> None:
+    for name in ("split", "all", "other"):
+        asked(lab, f"{name}.z.test", "A", "10.1.0.0/24")
+        asked(lab, f"{name}.z.test", "A", "10.2.0.0/24")
+    begun = Sheets(lab.built.sheets, lab.world, array("Q"), widest=lab.widest, limit=4096)
+    begun.classes[0].number(lab.sheets.classes[0].orders[0])
+    assert sum(1 for _ in begun.ahead(1)) == 1
 
 
 @STEADY

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from geodns import _native
-from geodns._native import Lane, Wanted
+from geodns._native import Counted, Lane, Wanted
 from geodns.core.edns import Subnet
 from geodns.core.index import Index
 from geodns.core.reception import Read, Signed
@@ -50,14 +50,25 @@ class NativeReplay(Replay):
         payload: int,
         places: int,
         terms: Terms | None = None,
+        threads: int = 0,
     ) -> None:
-        self.lane = Lane()
+        self.lane = Lane(threads)
         super().__init__(index, sheets, hooks, payload=payload, places=places, terms=terms)
         self.agree(self.terms)
 
     def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
+        self._book(self.lane.load(cast(NativeIndex, index).native, sheets))
         super().reload(index, sheets, hooks)
-        self.lane.load(cast(NativeIndex, index).native, sheets)
+
+    def collect(self) -> None:
+        self._book(self.lane.counted())
+
+    def _book(self, counted: Counted) -> None:
+        answers, aside, cookies = counted
+        for slot, count in answers:
+            self.tally[slot] += count
+        self.reception.aside.update(dict(aside))
+        self.reception.cookies.update(dict(cookies))
 
     def agree(self, terms: Terms) -> None:
         super().agree(terms)

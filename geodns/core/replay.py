@@ -82,6 +82,7 @@ class Replay:
         self.reception = Reception(payload, places, self.terms)
         self.tails = self.reception.tails
         self.sources: Memory[Known] = Memory(places)
+        self.tally = hooks.tally
         self.reload(index, sheets, hooks)
 
     def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
@@ -89,6 +90,9 @@ class Replay:
         self.tally, self.classify, self.fill = hooks
         self.state = _State(index, sheets)
         self.forget()
+
+    def collect(self) -> None:
+        """Take into the counters what was answered elsewhere."""
 
     def agree(self, terms: Terms) -> None:
         """Other terms from now on."""

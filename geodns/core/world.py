@@ -9,11 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 from geodns.core.health import Health, Probe, Verdict, probe_of
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
 PAUSE = "pause"
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,16 @@ def differing(before: World, after: World) -> frozenset[str]:
 
     Both were made from the same files.
     """
-    health, overrides = (
-        {key for key in one.keys() | other.keys() if one.get(key) is not other.get(key)}
-        for one, other in ((before.health, after.health), (before.overrides, after.overrides))
-    )
-    probed = {pool for probe in health for pool in after.pools_of.get(probe, ())}
-    return frozenset(probed).union(*(_in_region(after, subject) for _, subject in overrides))
+    found: set[str] = set()
+    for probe in _differing(before.health, after.health):
+        found.update(after.pools_of.get(probe, ()))
+    for _, subject in _differing(before.overrides, after.overrides):
+        found.update(_in_region(after, subject))
+    return frozenset(found)
+
+
+def _differing(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:
+    return {key for key in before.keys() | after.keys() if before.get(key) is not after.get(key)}
 
 
 def due(world: World, now: float) -> list[Override]:

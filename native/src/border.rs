@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,6 +11,7 @@ use pyo3::types::PyBytes;
 
 use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
+use crate::lane::{Counted, Lane};
 use crate::names::{Names, Parts};
 use crate::place::Classify;
 use crate::replay::{Arrival, Outcome, Replay};
@@ -26,7 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LAYOUT", env!("GEODNS_LAYOUT"))?;
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
     module.add_class::<PyNames>()?;
-    module.add_class::<Lane>()?;
+    module.add_class::<PyLane>()?;
     module.add_class::<Wanted>()
 }
 
@@ -74,23 +74,27 @@ impl PyNames {
     }
 }
 
-/// What packets are answered from. Everything in it is immutable; a change swaps in another one.
-#[derive(Clone)]
-struct Content {
-    table: Table,
-    terms: Arc<Terms>,
+/// What was counted since it was last asked: (slot, count), (cause, count), (state, count).
+type Numbers = (
+    Vec<(usize, u64)>,
+    Vec<(&'static str, u64)>,
+    Vec<(&'static str, u64)>,
+);
+
+fn numbers(counted: Counted) -> Numbers {
+    (counted.answers, counted.aside, counted.cookies)
 }
 
 /// The native lane: see `geodns/_native.pyi`.
-#[pyclass(frozen)]
-struct Lane {
-    content: ArcSwap<Content>,
+#[pyclass(frozen, name = "Lane")]
+struct PyLane {
+    lane: Arc<Lane>,
 }
 
 #[pymethods]
-impl Lane {
+impl PyLane {
     #[new]
-    fn new() -> PyResult<Self> {
+    fn new(threads: usize) -> PyResult<Self> {
         let names = Names::of(Parts {
             name_at: vec![0],
             types_at: vec![0],
@@ -100,18 +104,15 @@ impl Lane {
             names: Arc::new(names),
             sheets: Vec::new(),
         };
-        let content = Content {
-            table,
-            terms: Arc::new(Terms::default()),
-        };
         Ok(Self {
-            content: ArcSwap::from_pointee(content),
+            lane: Arc::new(Lane::new(table, threads)),
         })
     }
 
-    /// Answer from other names and sheets from now on.
-    fn load(&self, names: &PyNames, sheets: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
-        let names = names.names.clone();
+    /// Answer from other names and sheets from now on; what was counted of those before, all of it.
+    fn load(&self, names: &Bound<'_, PyNames>, sheets: Vec<Bound<'_, PyAny>>) -> PyResult<Numbers> {
+        let py = names.py();
+        let names = names.get().names.clone();
         if sheets.len() < names.sheets() {
             return Err(Unsound("rows name more sheets than there are".to_owned()).into());
         }
@@ -119,47 +120,39 @@ impl Lane {
             .iter()
             .map(|s| Ok(Arc::new(sheet(s)?)))
             .collect::<PyResult<_>>()?;
-        self.swap(|now| Content {
-            table: Table { names, sheets },
-            ..now
-        });
-        Ok(())
+        let table = Table { names, sheets };
+        Ok(numbers(py.detach(|| self.lane.replace(table, None))))
     }
 
     /// Put other sheets in the places of some.
     fn publish(&self, changed: Vec<(usize, Bound<'_, PyAny>)>) -> PyResult<()> {
-        let mut sheets = self.content.load().table.sheets.clone();
+        let mut sheets = self.lane.content().table.sheets.clone();
         for (number, changed) in changed {
             *place(&mut sheets, number)? = Arc::new(sheet(&changed)?);
         }
-        self.swap(|now| Content {
-            table: Table { sheets, ..now.table },
-            ..now
-        });
+        self.lane.change(|content| content.table.sheets = sheets);
         Ok(())
     }
 
     /// Add the answer set of a class to a sheet.
     fn fill(&self, sheet: usize, number: usize, made: &Bound<'_, PyAny>) -> PyResult<()> {
-        let set = Arc::new(answer_set(made)?);
-        let mut sheets = self.content.load().table.sheets.clone();
-        let filled = Arc::make_mut(place(&mut sheets, sheet)?);
-        if filled.sets.len() <= number {
-            filled.sets.resize(number + 1, None);
-        }
-        filled.sets[number] = Some(set);
-        self.swap(|now| Content {
-            table: Table { sheets, ..now.table },
-            ..now
-        });
+        let set = answer_set(made)?;
+        let mut sheets = self.lane.content().table.sheets.clone();
+        Arc::make_mut(place(&mut sheets, sheet)?).fill(number, set);
+        self.lane.change(|content| content.table.sheets = sheets);
         Ok(())
     }
 
     /// Other terms from now on.
     fn agree(&self, terms: &Bound<'_, PyAny>, payload: u16, signed: bool) -> PyResult<()> {
         let terms = Arc::new(agreed(terms, payload, signed)?);
-        self.swap(|now| Content { terms, ..now });
+        self.lane.change(|content| content.terms = terms);
         Ok(())
+    }
+
+    /// What the threads counted since this was last asked.
+    fn counted(&self) -> Numbers {
+        numbers(self.lane.counted())
     }
 
     /// The reply to a packet, None for silence, or what is wanted first.
@@ -177,7 +170,7 @@ impl Lane {
         now: u64,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let client = address(client)?;
-        let content = self.content.load();
+        let content = self.lane.content();
         let places = Asking {
             classify: &classify,
             error: Cell::new(None),
@@ -193,17 +186,14 @@ impl Lane {
             places: &places,
         };
         let mut out = Vec::new();
-        let outcome = replay.answer(
-            &Arrival {
-                packet,
-                client,
-                limit,
-                chance,
-                now,
-            },
-            &mut counts,
-            &mut out,
-        );
+        let arrival = Arrival {
+            packet,
+            client,
+            limit,
+            chance,
+            now,
+        };
+        let outcome = replay.answer(&arrival, &mut counts, &mut out);
         if let Some(error) = places.error.take().or(counts.error) {
             return Err(error);
         }
@@ -214,13 +204,6 @@ impl Lane {
             Outcome::Pass => wanted(-1, 0),
             Outcome::Missing { sheet, class } => wanted(sheet.into(), class),
         }
-    }
-}
-
-impl Lane {
-    fn swap(&self, change: impl FnOnce(Content) -> Content) {
-        self.content
-            .store(Arc::new(change(Content::clone(&self.content.load()))));
     }
 }
 
@@ -357,21 +340,13 @@ fn parts(names: &Bound<'_, PyAny>) -> PyResult<Parts> {
 
 /// `geodns.core.table.Sheet`.
 fn sheet(of: &Bound<'_, PyAny>) -> PyResult<Sheet> {
-    let mut sets = Vec::new();
+    let (plan, sticky) = (get(of, "plan")?, get(of, "sticky")?);
+    let mut made = Sheet::new(plan, sticky, get(of, "empty")?, get(of, "empty_ttl")?);
     for pair in of.getattr("sets")?.call_method0("items")?.try_iter()? {
         let (number, set): (usize, Bound<'_, PyAny>) = pair?.extract()?;
-        if sets.len() <= number {
-            sets.resize(number + 1, None);
-        }
-        sets[number] = Some(Arc::new(answer_set(&set)?));
+        made.fill(number, answer_set(&set)?);
     }
-    Ok(Sheet {
-        plan: get(of, "plan")?,
-        sticky: get(of, "sticky")?,
-        empty: get(of, "empty")?,
-        empty_ttl: get(of, "empty_ttl")?,
-        sets,
-    })
+    Ok(made)
 }
 
 /// `geodns.core.table.AnswerSet`.

@@ -13,6 +13,7 @@ pub mod edns;
 pub mod epochs;
 pub mod fit;
 pub mod handler;
+pub mod lane;
 pub mod names;
 pub mod passes;
 pub mod picks;

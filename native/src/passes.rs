@@ -56,9 +56,9 @@ impl Passes {
 
     /// Up to `most` of those that wait, the oldest first. Where some are left the bell is rung again.
     pub fn take(&self, most: usize) -> Vec<Passed> {
-        // What is put in after this rings again, so none that is not seen below is forgotten.
-        self.rung.store(false, Ordering::SeqCst);
+        // In this order: what is put in behind the second line rings again, what was before is seen below.
         let _ = (&self.ear).read(&mut [0; 16]);
+        self.rung.store(false, Ordering::SeqCst);
         let found = (0..most).map_while(|_| self.waiting.pop()).collect();
         if !self.waiting.is_empty() {
             self.ring();

@@ -7,3 +7,11 @@ pub trait Classify {
     /// None where it is not known here, and Python is to be asked.
     fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)>;
 }
+
+/// STUB
+pub struct Classifier;
+impl Classify for Classifier {
+    fn find(&self, _plan: u32, _subnet: &Subnet) -> Option<(u32, u8)> {
+        None
+    }
+}

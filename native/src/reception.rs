@@ -274,3 +274,16 @@ fn beside(out: &mut Vec<u8>, packet: &[u8], end: usize, rcode: u8, opt: bool) {
     out.extend_from_slice(&[0, asked, 0, 0, 0, 0, 0, opt as u8]);
     out.extend_from_slice(&packet[HEADER..end]);
 }
+
+/// Whether a packet brings a good cookie along: its source is not forged.
+pub fn knows(terms: &Terms, packet: &[u8], client: IpAddr, now: u64) -> bool {
+    let Some(cookies) = &terms.cookies else {
+        return false;
+    };
+    let Some(opt) = wire::parse(packet).ok().and_then(|query| query.opt) else {
+        return false;
+    };
+    let cookie = edns::parse(opt).ok().and_then(|edns| edns.cookie);
+    let examined = cookie.and_then(|cookie| cookies.examine(cookie, client, now));
+    examined.is_some_and(|examined| examined.state == State::Good)
+}

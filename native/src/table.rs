@@ -134,10 +134,35 @@ pub struct Sheet {
     pub sticky: bool,
     pub empty: Vec<u8>,
     pub empty_ttl: u32,
-    pub sets: Vec<Option<Arc<AnswerSet>>>,
+    sets: Vec<Option<Arc<AnswerSet>>>,
+    counters: usize,
 }
 
 impl Sheet {
+    /// A sheet without sets.
+    pub fn new(plan: u32, sticky: bool, empty: Vec<u8>, empty_ttl: u32) -> Self {
+        Self {
+            plan,
+            sticky,
+            empty,
+            empty_ttl,
+            sets: Vec::new(),
+            counters: 0,
+        }
+    }
+
+    /// Add the set of a class.
+    pub fn fill(&mut self, class: usize, set: AnswerSet) {
+        self.sets.resize(self.sets.len().max(class + 1), None);
+        self.counters = self.counters.max(set.slot as usize + 1);
+        self.sets[class] = Some(Arc::new(set));
+    }
+
+    /// How many counters its sets name.
+    pub fn counters(&self) -> usize {
+        self.counters
+    }
+
     /// The set of a class, if it was made.
     pub fn set(&self, class: u32) -> Option<&AnswerSet> {
         self.sets.get(class as usize)?.as_deref()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
@@ -11,7 +12,7 @@ from geodns.core.edns import Subnet, plain
 from geodns.core.health import Health
 from geodns.core.place import Located, Place, Uses
 from geodns.core.steer.odds import Odds, Stage, decide
-from geodns.core.steer.orders import Order, Ordered, Plan
+from geodns.core.steer.orders import Order, Plan
 from geodns.core.table import AnswerSet, Sheet
 from geodns.core.world import Override, World
 from geodns.model import Endpoint, Pick, Pool
@@ -46,21 +47,22 @@ class Classes:
         known = self._of_place.get(place)
         if known is None:
             ordered = self.plan.order(place)
-            known = self._number(ordered), ordered.asked
+            known = self.number(ordered.order), ordered.asked
             if len(self._of_place) >= MAX_PLACES:
                 self._of_place.clear()
             self._of_place[place] = known
         return known
 
-    def _number(self, ordered: Ordered) -> int:
-        known = self._numbers.get(ordered.order)
+    def number(self, order: Order) -> int:
+        """The class of an order."""
+        known = self._numbers.get(order)
         if known is not None:
             return known
         if len(self.orders) >= self._limit:
             self.overflows += 1
             return self._numbers[self.orders[0]]
-        self.orders.append(ordered.order)
-        self._numbers[ordered.order] = len(self.orders) - 1
+        self.orders.append(order)
+        self._numbers[order] = len(self.orders) - 1
         return len(self.orders) - 1
 
 
@@ -119,6 +121,16 @@ class Sheets:
         made = self._make(sheet, number, self._odds_of(sheet, number))
         self._sets[sheet][number] = made
         return made
+
+    def ahead(self, most: int) -> Iterator[None]:
+        """Make the sets of all classes that are numbered, at most `most` of them, one between two yields."""
+        left = most
+        for index, sheet in enumerate(self.sheets):
+            for number in range(len(self.classes[sheet.plan].orders)):
+                if number not in self._sets[index] and left:
+                    left -= 1
+                    self.fill(index, number)
+                    yield
 
     def rebuild(self, world: World, touched: frozenset[str]) -> tuple[Sheet, ...]:
         """The sheets after a change of the world: touched pools anew, the others as they were."""

@@ -1,0 +1,67 @@
+"""A reading made ready to answer while the one before still does: nothing long is left for the swap.
+
+Everything here happens in the event loop, a little between packets, or in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from geodns.core.compile.ahead import sets_ahead
+from geodns.core.compile.sheets import Sheets, Widest
+from geodns.core.index import Index
+from geodns.core.world import Loaded, Observed, World, apply, differing
+from geodns.geo.locate import Geography
+from geodns.loading import Reading
+
+if TYPE_CHECKING:
+    from geodns.app import Server
+
+MAX_AHEAD = 1 << 16  # answer sets made before anybody asks for them
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that answers come from, for the world as it was when this was begun: see `catch_up`."""
+
+    reading: Reading
+    index: Index
+    geography: Geography
+    sheets: Sheets
+    world: World
+
+
+async def prepare(server: Server, reading: Reading) -> Prepared:
+    """Everything that can be made of a reading before it answers."""
+    index = await server.lane.index(reading.built.names)
+    for _ in sets_ahead(reading.built.sheets, reading.model.pools, reading.model.policies):
+        await asyncio.sleep(0)
+    geography = Geography(server.databases.current, reading.lines, reading.model.policies.values())
+    limits, widest = server.settings.limits, server.settings.ecs.widest
+    world = loaded(server, reading)
+    sheets = Sheets(
+        reading.built.sheets,
+        world,
+        array("Q", bytes(8 * len(reading.built.slots))),
+        widest=Widest(widest.ipv4, widest.ipv6),
+        limit=limits.classes,
+    )
+    return Prepared(reading, index, geography, sheets, world)
+
+
+def loaded(server: Server, reading: Reading) -> World:
+    """The world with a reading's files. Of what was, only facts remain: verdicts and overrides."""
+    world, _ = apply(server.world, Loaded(reading.model, reading.steered))
+    tracks = server.monitor.snapshot()
+    world, _ = apply(world, Observed({probe: track.health for probe, track in tracks.items()}))
+    return world
+
+
+def catch_up(server: Server, prepared: Prepared) -> World:
+    """Take into the sheets what happened since they were begun; the world that they are of then."""
+    world = loaded(server, prepared.reading)
+    prepared.sheets.rebuild(world, differing(prepared.world, world))
+    return world
