@@ -43,6 +43,10 @@ class Names:
         """Octets of memory that this takes."""
 
 @final
+class Classifier:
+    """From a client to its class in a plan."""
+
+@final
 class Lane:
     """What packets are answered from. Each change is swapped in whole: no packet sees half of one.
 
@@ -52,11 +56,14 @@ class Lane:
     def __init__(self, threads: int) -> None:
         """`threads`: how many answer beside Python."""
 
-    def load(self, names: Names, sheets: Sequence[Sheet]) -> Counted:
-        """Answer from other names and sheets from now on; all that was counted of those before.
+    def load(self, names: Names, sheets: Sequence[Sheet], places: Classifier | None) -> Counted:
+        """Answer from other names, sheets and places from now on; all that was counted of those before.
 
-        Returns when no thread answers from them any more.
+        Returns when no thread answers from them any more. Without `places` threads pass on what is steered.
         """
+
+    def locate(self, places: Classifier | None) -> None:
+        """Look up classes elsewhere from now on."""
 
     def publish(self, changed: Sequence[tuple[int, Sheet]]) -> None:
         """Put other sheets in the places of some."""
@@ -74,7 +81,7 @@ class Lane:
         self,
         reception: Reception,
         tally: object,
-        classify: Callable[[int, int, int, int, int], tuple[int, int]],
+        classify: Callable[[int, int, int, int, int], tuple[int, int]] | None,
         packet: bytes,
         client: str,
         limit: int,
@@ -83,6 +90,7 @@ class Lane:
     ) -> bytes | Wanted | None:
         """The reply to a packet as `Replay.answer` gives it, None for silence, or what is wanted first.
 
-        Counted in `tally` and in the reception's counters. `classify` is asked for (class, scope) by plan,
-        family, address, prefix and shift. Raises what it raises, and ValueError for a client that is none.
+        Counted in `tally` and in the reception's counters. `classify`, in place of what was loaded, is asked
+        for (class, scope) by plan, family, address, prefix and shift. Raises what it raises, and ValueError
+        for a client that is none.
         """

@@ -232,6 +232,7 @@ class Server:
         """Take an event into the world and the answers: both are new when this returns."""
         before = self.world
         self.world, touched = apply(before, event)
+        self.replay.collect()
         self.replay.publish(self.sheets.rebuild(self.world, touched))
         if self.readiness.ready:
             self._tell_outages(touched)

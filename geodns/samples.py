@@ -43,6 +43,7 @@ class Totals:
     def now(self, server: Server) -> tuple[Numbers, Numbers, Numbers]:
         """Queries by (zone, type, rcode), steered answers by (pool, region), fail-open ones by (pool,)."""
         sheets = server.sheets
+        server.replay.collect()
         sheets.settle()
         queries: Numbers = dict(self._queries)
         for slot, meaning in enumerate(server.reading.built.slots):

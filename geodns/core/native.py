@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from geodns import _native
-from geodns._native import Counted, Lane, Wanted
+from geodns._native import Classifier, Counted, Lane, Wanted
 from geodns.core.edns import Subnet
 from geodns.core.index import Index
 from geodns.core.reception import Read, Signed
@@ -57,8 +57,12 @@ class NativeReplay(Replay):
         self.agree(self.terms)
 
     def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
-        self._book(self.lane.load(cast(NativeIndex, index).native, sheets))
+        self._book(self.lane.load(cast(NativeIndex, index).native, sheets, hooks.places))
         super().reload(index, sheets, hooks)
+
+    def relocate(self, places: Classifier | None) -> None:
+        super().relocate(places)
+        self.lane.locate(places)
 
     def collect(self) -> None:
         self._book(self.lane.counted())
@@ -99,9 +103,8 @@ class NativeReplay(Replay):
     def _replayed(
         self, packet: bytes, client: str, limit: int, chance: int, now: int
     ) -> bytes | Wanted | None:
-        return self.lane.replay(
-            self.reception, self.tally, self._class_of, packet, client, limit, chance, now
-        )
+        asked = None if self.places else self._class_of
+        return self.lane.replay(self.reception, self.tally, asked, packet, client, limit, chance, now)
 
     def _class_of(self, plan: int, family: int, address: int, prefix: int, shift: int) -> tuple[int, int]:
         return self.classify(plan, Subnet(family, address, prefix, shift))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from geodns.core import edns, unpacked, wire
 from geodns.core.clients import Known, Memory, Seen, Tail
@@ -27,6 +27,9 @@ from geodns.core.table import FLAG_AA, FLAG_DNAME, FLAG_NO_SUBNET, STATES, Answe
 from geodns.core.terms import Terms
 from geodns.core.unpacked import Made, Ready, draw_several, heads_of, lowered, prepare, take
 
+if TYPE_CHECKING:
+    from geodns._native import Classifier
+
 _TRANSFERS = (wire.AXFR.to_bytes(2), wire.IXFR.to_bytes(2))
 _MAX_READY = 1 << 18
 
@@ -35,11 +38,13 @@ class Hooks(NamedTuple):
     """What a lane needs beside the table: the counters, the class of a client, a set not yet made.
 
     `classify(plan, subnet)` gives (class, scope); `fill(sheet, class)` makes and keeps an answer set.
+    `places` is what the native lane looks classes up in by itself; without it that one asks, too.
     """
 
     tally: array[int]
     classify: Callable[[int, Subnet], tuple[int, int]]
     fill: Callable[[int, int], AnswerSet]
+    places: Classifier | None = None
 
 
 class _State:
@@ -87,7 +92,7 @@ class Replay:
 
     def reload(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks) -> None:
         """Answer from another content from now on; what was learned of clients is void."""
-        self.tally, self.classify, self.fill = hooks
+        self.tally, self.classify, self.fill, self.places = hooks
         self.state = _State(index, sheets)
         self.forget()
 
@@ -102,6 +107,11 @@ class Replay:
     def sign(self, signed: Signed) -> None:
         """Hand queries with a TSIG record to `signed` from now on."""
         self.reception.signed = signed
+
+    def relocate(self, places: Classifier | None) -> None:
+        """Clients may be elsewhere from now on; `places` as in `Hooks`."""
+        self.places = places
+        self.forget()
 
     def forget(self) -> None:
         """Drop what was learned of clients: their places may have changed."""

@@ -13,7 +13,7 @@ use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
 use crate::lane::{Counted, Lane};
 use crate::names::{Names, Parts};
-use crate::place::Classify;
+use crate::place::{Classifier, Classify};
 use crate::replay::{Arrival, Outcome, Replay};
 use crate::subnet::Subnet;
 use crate::table::{AnswerSet, Pick, Row, Sheet, Table, Unsound};
@@ -74,6 +74,12 @@ impl PyNames {
     }
 }
 
+/// STUB
+#[pyclass(frozen, name = "Classifier")]
+struct PyClassifier {
+    classifier: Arc<Classifier>,
+}
+
 /// What was counted since it was last asked: (slot, count), (cause, count), (state, count).
 type Numbers = (
     Vec<(usize, u64)>,
@@ -109,8 +115,13 @@ impl PyLane {
         })
     }
 
-    /// Answer from other names and sheets from now on; what was counted of those before, all of it.
-    fn load(&self, names: &Bound<'_, PyNames>, sheets: Vec<Bound<'_, PyAny>>) -> PyResult<Numbers> {
+    /// Answer from other names, sheets and places from now on; all that was counted of those before.
+    fn load(
+        &self,
+        names: &Bound<'_, PyNames>,
+        sheets: Vec<Bound<'_, PyAny>>,
+        places: Option<&Bound<'_, PyClassifier>>,
+    ) -> PyResult<Numbers> {
         let py = names.py();
         let names = names.get().names.clone();
         if sheets.len() < names.sheets() {
@@ -121,7 +132,14 @@ impl PyLane {
             .map(|s| Ok(Arc::new(sheet(s)?)))
             .collect::<PyResult<_>>()?;
         let table = Table { names, sheets };
-        Ok(numbers(py.detach(|| self.lane.replace(table, None))))
+        let places = places.map(|places| places.get().classifier.clone());
+        Ok(numbers(py.detach(|| self.lane.replace(table, places))))
+    }
+
+    /// Look up classes elsewhere from now on.
+    fn locate(&self, places: Option<&Bound<'_, PyClassifier>>) {
+        let places = places.map(|places| places.get().classifier.clone());
+        self.lane.change(|content| content.places = places);
     }
 
     /// Put other sheets in the places of some.
@@ -162,7 +180,7 @@ impl PyLane {
         py: Python<'py>,
         reception: &Bound<'py, PyAny>,
         tally: Bound<'py, PyAny>,
-        classify: Bound<'py, PyAny>,
+        classify: Option<Bound<'py, PyAny>>,
         packet: &[u8],
         client: &str,
         limit: u16,
@@ -172,7 +190,8 @@ impl PyLane {
         let client = address(client)?;
         let content = self.lane.content();
         let places = Asking {
-            classify: &classify,
+            classify: classify.as_ref(),
+            places: content.places.as_deref(),
             error: Cell::new(None),
         };
         let mut counts = PyCounts {
@@ -244,16 +263,20 @@ impl Counts for PyCounts<'_, '_> {
     }
 }
 
-/// Python's classifier: a callable of (plan, family, address, prefix, shift) that gives (class, scope).
+/// Python's classifier, a callable of (plan, family, address, prefix, shift) that gives (class, scope); else ours.
 struct Asking<'a, 'py> {
-    classify: &'a Bound<'py, PyAny>,
+    classify: Option<&'a Bound<'py, PyAny>>,
+    places: Option<&'a Classifier>,
     error: Cell<Option<PyErr>>,
 }
 
 impl Classify for Asking<'_, '_> {
     fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)> {
+        let Some(classify) = self.classify else {
+            return self.places?.find(plan, subnet);
+        };
         let asked = (plan, subnet.family, subnet.address, subnet.prefix, subnet.shift);
-        match self.classify.call1(asked).and_then(|found| found.extract()) {
+        match classify.call1(asked).and_then(|found| found.extract()) {
             Ok(found) => Some(found),
             Err(error) => {
                 self.error.set(Some(error));
