@@ -18,7 +18,7 @@ def _native() -> type[Replay] | None:
     """The native lane's replay, where it was built."""
     try:
         from geodns.core.native import NativeReplay
-    except ImportError:
+    except ModuleNotFoundError:
         return None
     return NativeReplay
 

@@ -6,16 +6,19 @@ says of itself in class CH. Answer sets that nobody asked for before are made he
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from geodns import _native
-from geodns._native import Classifier, Counted, Lane, Wanted
+from geodns._native import Lane, Wanted
 from geodns.core.edns import Subnet
 from geodns.core.index import Index
 from geodns.core.reception import Read, Signed
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+
+if TYPE_CHECKING:
+    from geodns._native import Classifier, Counted
 
 
 class NativeIndex(Index):

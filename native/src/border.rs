@@ -27,6 +27,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
     module.add_class::<PyNames>()?;
     module.add_class::<PyLane>()?;
+    module.add_class::<PyClassifier>()?;
     module.add_class::<Wanted>()
 }
 
