@@ -74,6 +74,13 @@ class Lane:
     def agree(self, terms: Terms, payload: int, signed: bool) -> None:
         """Other terms from now on. `signed`: queries with a TSIG record are Python's to answer."""
 
+    def serve(self, sockets: list[int], *, first: int, waiting: int, cores: list[int]) -> Service:
+        """Answer what arrives on UDP sockets (descriptors, which are duplicated), with a thread each.
+
+        `first` is the number of the first of these among the lane's threads. At most `waiting` packets wait
+        for Python. Threads are held on `cores` in turn, where some are given. Raises OSError.
+        """
+
     def counted(self) -> Counted:
         """What the threads counted since this was last asked."""
 
@@ -94,3 +101,36 @@ class Lane:
         for (class, scope) by plan, family, address, prefix and shift. Raises what it raises, and ValueError
         for a client that is none.
         """
+
+@final
+class Service:
+    """The threads of one address and port."""
+
+    @property
+    def ear(self) -> int:
+        """A descriptor that is readable while packets wait to be taken."""
+
+    def stop(self) -> None:
+        """Stop answering: when this returns no thread is left."""
+
+    def counts(self) -> tuple[int, int, int, int, int, int, int]:
+        """(received, silent, faults, errors, unsent, passed on, dropped for want of room) since the start."""
+
+    def last_fault(self) -> str:
+        """What the last fault said; empty where there was none."""
+
+    def take(self, most: int) -> list[Passed]:
+        """The packets that wait, the oldest first."""
+
+@final
+class Passed:
+    """A packet that is Python's to answer."""
+
+    @property
+    def packet(self) -> bytes: ...
+    @property
+    def client(self) -> str:
+        """The source's address, without a zone."""
+
+    def reply(self, octets: bytes) -> bool:
+        """Send the reply, from the address that was asked; false where the system does not take it."""

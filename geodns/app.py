@@ -36,7 +36,7 @@ from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
-from geodns.lanes import PythonLane
+from geodns.lanes import NativeLane, PythonLane
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
@@ -47,7 +47,6 @@ from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
 from geodns.serve.sockets import descriptors, speaks_ipv6
 from geodns.serve.tcp import TcpListener
-from geodns.serve.udp import UdpListener
 from geodns.store.state import Store
 from geodns.verdicts import Verdicts
 
@@ -89,7 +88,6 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.lane = PythonLane()
         self.limiter: Limiter | None = None
         self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
@@ -99,7 +97,8 @@ class Server:
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
         connections = _connections(settings, len(listen))
-        self.udp = [UdpListener(at.host, at.port, doors.silence, limits.udp_payload) for at in listen]
+        self.lane = NativeLane(settings, 2) if os.environ.get("LANE") == "native" else PythonLane(settings)
+        self.udp = self.lane.listeners(listen, doors.silence)
         self.tcp = [
             TcpListener(
                 at.host,
@@ -153,6 +152,7 @@ class Server:
             if self._stop.is_set():
                 return
             self._open(doors.datagrams(self), doors.streams(self))
+            self.lane.take_over()
             self.secondaries.begin()
             log.info("answering", why=self.readiness.why, dns=[*map(str, (*self.udp, *self.tcp))])
             if self.geography.synthetic:
@@ -295,20 +295,13 @@ class Server:
     def _adopt(self, prepared: Prepared) -> None:
         """Put a reading into service."""
         self.world = catch_up(self, prepared)
-        sheets, limits = prepared.sheets, self.settings.limits
+        sheets = prepared.sheets
         hooks = Hooks(sheets.tally, self._classify, sheets.fill)
         if hasattr(self, "replay"):
             self.replay.reload(prepared.index, sheets.sheets, hooks)
             self.operations.book()
         else:
-            self.replay = self.lane.replay(
-                prepared.index,
-                sheets.sheets,
-                hooks,
-                payload=limits.udp_payload,
-                places=limits.places,
-                terms=self.agreement.terms,
-            )
+            self.replay = self.lane.replay(prepared.index, sheets.sheets, hooks, self.agreement.terms)
             self.replay.sign(self.secondaries.signed(self.replay))
         self.sheets, self.reading, self.geography = sheets, prepared.reading, prepared.geography
         self.secondaries.adopt(self.reading.contents)

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
+from geodns.config.schema.settings import Listen, Settings
 from geodns.core.index import Index
-from geodns.core.replay import Replay
-from geodns.core.table import Names
+from geodns.core.replay import Hooks, Replay
+from geodns.core.table import Names, Sheet
+from geodns.core.terms import Terms
+from geodns.serve.door import Door
+from geodns.serve.udp import UdpListener
+
+if TYPE_CHECKING:
+    from geodns._native import Lane
+    from geodns.serve.native import NativeListener
 
 
 class PythonLane:
     """The reference: everything in the event loop."""
 
     name = "python"
-    replay = Replay
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
+        """Those of the addresses to listen on, not yet bound."""
+        limit = self.settings.limits.udp_payload
+        return [UdpListener(at.host, at.port, door, limit) for at in listen]
 
     async def index(self, names: Names) -> Index:
         """The names as this lane looks them up, made between packets."""
@@ -21,3 +37,57 @@ class PythonLane:
         for _ in index.grow():
             await asyncio.sleep(0)
         return index
+
+    def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
+        """What answers packets."""
+        limits = self.settings.limits
+        payload, places = limits.udp_payload, limits.places
+        return Replay(index, sheets, hooks, payload=payload, places=places, terms=terms)
+
+    def take_over(self) -> None:
+        """The server is ready: whoever else answers, from now on."""
+
+
+class NativeLane(PythonLane):
+    """Threads beside the event loop. Raises ImportError where it was not built."""
+
+    name = "native"
+
+    def __init__(self, settings: Settings, threads: int) -> None:
+        super().__init__(settings)
+        from geodns.core.native import NativeIndex, NativeReplay  # noqa: PLC0415 - it need not be there
+
+        self.threads = threads
+        self._index = NativeIndex
+        self._replay = NativeReplay
+        self._lane: Lane | None = None
+        self._listeners: list[NativeListener] = []
+
+    def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
+        from geodns.serve.native import NativeListener  # noqa: PLC0415
+
+        limit = self.settings.limits.udp_payload
+        self._listeners = [
+            NativeListener(
+                at.host, at.port, door, limit, threads=self.threads, first=number * self.threads, cores=[]
+            )
+            for number, at in enumerate(listen)
+        ]
+        return [*self._listeners]
+
+    async def index(self, names: Names) -> Index:
+        return await asyncio.to_thread(self._index, names)
+
+    def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
+        limits = self.settings.limits
+        payload, places, threads = limits.udp_payload, limits.places, self.threads * len(self._listeners)
+        made = self._replay(
+            index, sheets, hooks, payload=payload, places=places, terms=terms, threads=threads
+        )
+        self._lane = made.lane
+        return made
+
+    def take_over(self) -> None:
+        assert self._lane is not None
+        for listener in self._listeners:
+            listener.hand_over(self._lane)

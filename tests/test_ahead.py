@@ -63,7 +63,7 @@ async def test_a_reading_is_put_into_service_with_its_orders_made() -> None:
     for found in SLOW:
         found.cache_clear()
     server = SimpleNamespace(
-        lane=PythonLane(),
+        lane=PythonLane(Settings()),
         databases=SimpleNamespace(current={}),
         settings=Settings(),
         world=lab.world,

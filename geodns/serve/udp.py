@@ -64,7 +64,7 @@ class UdpListener:
         self.port = port
         self.door = door
         self.limit = limit
-        self.stats = UdpStats()
+        self._stats = UdpStats()
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wildcard = False
@@ -72,12 +72,17 @@ class UdpListener:
     def __str__(self) -> str:
         return endpoint(socket.SOCK_DGRAM, self.address, self.port)
 
+    @property
+    def stats(self) -> UdpStats:
+        """What was counted since the start."""
+        return self._stats
+
     def bind(self) -> None:
         """Take the address and port (0 becomes the one that was given). Raises GeodnsError in one line."""
         if self._socket is None:
             self._socket = bound(socket.SOCK_DGRAM, self.address, self.port)
             self.port = self._socket.getsockname()[1]
-            _tune(self._socket)
+            tune(self._socket)
             self._wildcard = _tells_destination(self._socket)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -99,16 +104,13 @@ class UdpListener:
     @property
     def overflowed(self) -> int:
         """Datagrams that the system dropped because the receive buffer was full (Linux; elsewhere 0)."""
-        if self._socket is None or not _LINUX:
-            return 0
-        data = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        return int(_MEMINFO.unpack(data)[-1]) if len(data) == _MEMINFO.size else 0
+        return 0 if self._socket is None else dropped(self._socket)
 
     def _drain(self) -> None:
         """Answer one batch. A `try` costs nothing until it catches."""
         assert self._socket is not None
         receive, send = self._socket.recvfrom, self._socket.sendto
-        door, limit, stats = self.door, self.limit, self.stats
+        door, limit, stats = self.door, self.limit, self._stats
         taken = 0
         for _ in range(BATCH):
             try:
@@ -137,7 +139,7 @@ class UdpListener:
         """`_drain` with the packet's destination carried over to the reply's source."""
         assert self._socket is not None
         receive, send = self._socket.recvmsg, self._socket.sendmsg
-        door, limit, stats = self.door, self.limit, self.stats
+        door, limit, stats = self.door, self.limit, self._stats
         taken = 0
         for _ in range(BATCH):
             try:
@@ -163,7 +165,15 @@ class UdpListener:
         stats.received += taken
 
 
-def _tune(sock: socket.socket) -> None:
+def dropped(sock: socket.socket) -> int:
+    """Datagrams that the system dropped because the socket's receive buffer was full (Linux; elsewhere 0)."""
+    if not _LINUX:
+        return 0
+    data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    return int(_MEMINFO.unpack(data)[-1]) if len(data) == _MEMINFO.size else 0
+
+
+def tune(sock: socket.socket) -> None:
     """Room for a burst, and no fragments (RFC 9715): every step is a wish that a system may not know."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::border_service::{PyPassed, PyService};
 use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
 use crate::lane::{Counted, Lane};
@@ -28,6 +29,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyNames>()?;
     module.add_class::<PyLane>()?;
     module.add_class::<PyClassifier>()?;
+    module.add_class::<PyService>()?;
+    module.add_class::<PyPassed>()?;
     module.add_class::<Wanted>()
 }
 
@@ -172,6 +175,21 @@ impl PyLane {
     /// What the threads counted since this was last asked.
     fn counted(&self) -> Numbers {
         numbers(self.lane.counted())
+    }
+
+    /// Serve UDP sockets with a thread each, the first of which is the lane's worker `first`.
+    #[pyo3(signature = (sockets, *, first, waiting, cores))]
+    fn serve(
+        &self,
+        sockets: Vec<i32>,
+        first: usize,
+        waiting: usize,
+        cores: Vec<usize>,
+    ) -> PyResult<PyService> {
+        if first + sockets.len() > self.lane.threads() {
+            return Err(PyValueError::new_err("the lane has fewer threads"));
+        }
+        PyService::start(&self.lane, &sockets, first, waiting, &cores)
     }
 
     /// The reply to a packet, None for silence, or what is wanted first.

@@ -178,6 +178,11 @@ impl Lane {
         }
     }
 
+    /// How many threads it has counters for.
+    pub fn threads(&self) -> usize {
+        self.beside.len()
+    }
+
     /// Where threads say which generation of the table they use.
     pub fn epochs(&self) -> &Arc<Epochs> {
         &self.epochs

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "python")]
 mod border;
+#[cfg(feature = "python")]
+mod border_service;
 pub mod cookies;
 pub mod counts;
 pub mod dname;

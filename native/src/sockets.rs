@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::ptr::null_mut;
 use std::thread::JoinHandle;
@@ -85,6 +85,15 @@ impl Socket {
         // borrowed or local here.
         unsafe { libc::sendmsg(self.inner.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) >= 0 }
     }
+}
+
+/// A descriptor of our own for a socket of Python's.
+pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is not -1, and is borrowed only for this call, which fails where it is not open.
+    unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()
 }
 
 /// Set an option to 1; false where the system does not know it.
