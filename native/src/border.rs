@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::border_place::{PyClassifier, PyPlaces, PySurvey};
 use crate::border_service::{PyPassed, PyService};
 use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
@@ -28,6 +29,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
     module.add_class::<PyNames>()?;
     module.add_class::<PyLane>()?;
+    module.add_class::<PySurvey>()?;
+    module.add_class::<PyPlaces>()?;
     module.add_class::<PyClassifier>()?;
     module.add_class::<PyService>()?;
     module.add_class::<PyPassed>()?;
@@ -76,12 +79,6 @@ impl PyNames {
     fn size(&self) -> usize {
         self.names.size()
     }
-}
-
-/// STUB
-#[pyclass(frozen, name = "Classifier")]
-struct PyClassifier {
-    classifier: Arc<Classifier>,
 }
 
 /// What was counted since it was last asked: (slot, count), (cause, count), (state, count).

@@ -7,6 +7,8 @@
 #[cfg(feature = "python")]
 mod border;
 #[cfg(feature = "python")]
+mod border_place;
+#[cfg(feature = "python")]
 mod border_service;
 pub mod cookies;
 pub mod counts;
@@ -16,6 +18,7 @@ pub mod epochs;
 pub mod fit;
 pub mod handler;
 pub mod lane;
+pub mod mmdb;
 pub mod names;
 pub mod passes;
 pub mod picks;
@@ -25,6 +28,7 @@ pub mod replay;
 pub mod serve;
 pub mod sockets;
 pub mod subnet;
+pub mod survey;
 pub mod table;
 pub mod terms;
 pub mod wire;
