@@ -1,7 +1,7 @@
 """The border between Python and the native lane (native/src/border.rs): data in, counters and replies out."""
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Callable, Sequence, Set
+from typing import Any, final
 
 from geodns.core import table
 from geodns.core.reception import Reception
@@ -43,8 +43,56 @@ class Names:
         """Octets of memory that this takes."""
 
 @final
+class Survey:
+    """All that is known of addresses laid over each other: own networks, and the records of databases.
+
+    `databases`: the octets of the City, Country, ASN and ISP files, None where there is none. `own4`,
+    `own6`: runs of (first address, number), the first at 0. `subdivisions`, `city`, `coordinates`: whether
+    these parts of records are wanted; `systems`: the autonomous systems that somebody asks for, others are
+    told as 0. Made without holding up other threads. Raises ValueError for a database that cannot be read.
+    """
+
+    def __init__(
+        self,
+        databases: Sequence[bytes | None],
+        own4: Sequence[tuple[int, int]],
+        own6: Sequence[tuple[int, int]],
+        *,
+        subdivisions: bool,
+        city: bool,
+        coordinates: bool,
+        systems: Set[int],
+    ) -> None: ...
+    def places(self) -> list[tuple[int, int, int, int, int]]:
+        """The different places: the number of own networks, and of the record of each database."""
+
+    def records(self, database: int) -> list[dict[str, Any]]:
+        """The records of a database, in the layout of its file, by their numbers."""
+
+    def classified(self, classes: Sequence[int], everybody: bool) -> Places:
+        """Compile a plan: a class for each place. `everybody`: nothing of a client's place was asked."""
+
+    def runs(self) -> int:
+        """How many runs of addresses there are, over which all is the same."""
+
+@final
+class Places:
+    """The classes of a plan by address, neighbours of the same class merged."""
+
+    def ranges(self) -> tuple[int, int]:
+        """How many there are, of IPv4 and of IPv6."""
+
+@final
 class Classifier:
-    """From a client to its class in a plan."""
+    """From a client to its class in each plan.
+
+    A plan is its places, and the numbers of the classes in them. `widest4`, `widest6`: the shortest scopes to
+    tell, in bits.
+    """
+
+    def __init__(self, plans: Sequence[tuple[Places, Sequence[int]]], widest4: int, widest6: int) -> None: ...
+    def find(self, plan: int, family: int, address: int, prefix: int) -> tuple[int, int]:
+        """A client's class in a plan, and the scope for which it holds. Raises ValueError without a plan."""
 
 @final
 class Lane:

@@ -6,15 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from geodns.config.schema.settings import Listen, Settings
+from geodns.core.compile.sheets import Sheets
 from geodns.core.index import Index
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+from geodns.geo.locate import Geography
 from geodns.serve.door import Door
 from geodns.serve.udp import UdpListener
 
 if TYPE_CHECKING:
-    from geodns._native import Lane
+    from geodns._native import Classifier, Lane
     from geodns.serve.native import NativeListener
 
 
@@ -38,6 +40,13 @@ class PythonLane:
             await asyncio.sleep(0)
         return index
 
+    async def places(self, geography: Geography, sheets: Sheets) -> Classifier | None:
+        """Where all clients are, if this lane wants that known; their classes are numbered in `sheets` then.
+
+        Raises GeodnsError where a database cannot be read.
+        """
+        return None
+
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
         """What answers packets."""
         limits = self.settings.limits
@@ -55,8 +64,12 @@ class NativeLane(PythonLane):
 
     def __init__(self, settings: Settings, threads: int) -> None:
         super().__init__(settings)
-        from geodns.core.native import NativeIndex, NativeReplay  # noqa: PLC0415 - it need not be there
+        from geodns._native import Classifier  # noqa: PLC0415 - it need not be there
+        from geodns.core.native import NativeIndex, NativeReplay  # noqa: PLC0415
+        from geodns.geo.compiled import Compiler  # noqa: PLC0415
 
+        self._compiler = Compiler()
+        self._classifier = Classifier
         self.threads = threads
         self._index = NativeIndex
         self._replay = NativeReplay
@@ -77,6 +90,16 @@ class NativeLane(PythonLane):
 
     async def index(self, names: Names) -> Index:
         return await asyncio.to_thread(self._index, names)
+
+    async def places(self, geography: Geography, sheets: Sheets) -> Classifier | None:
+        plans = [classes.plan for classes in sheets.classes]
+        compiled = await asyncio.to_thread(self._compiler.compile, geography, plans)
+        numbered = [
+            (one.places, [classes.number(order) for order in one.orders])
+            for one, classes in zip(compiled, sheets.classes, strict=True)
+        ]
+        widest = self.settings.ecs.widest
+        return self._classifier(numbered, widest.ipv4, widest.ipv6)
 
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
         limits = self.settings.limits
