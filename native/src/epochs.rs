@@ -136,7 +136,7 @@ mod tests {
     /// A table is "used" by counting in it; after the wait its count may never rise again.
     #[test]
     fn what_was_left_is_used_by_nobody() {
-        const TABLES: usize = if cfg!(miri) { 20 } else { 2_000 };
+        const TABLES: usize = if cfg!(miri) { 20 } else { 500 };
         let epochs = Arc::new(Epochs::default());
         let counts: Arc<Vec<AtomicU64>> = Arc::new((0..TABLES).map(|_| AtomicU64::new(0)).collect());
         let (current, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
