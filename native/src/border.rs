@@ -7,5 +7,6 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LAYOUT", env!("GEODNS_LAYOUT"))?;
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
+    crate::border_serve::register(module)?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! lock for it.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ impl Epochs {
         true
     }
 
-    fn seats(&self) -> std::sync::MutexGuard<'_, Vec<Arc<CachePadded<AtomicU64>>>> {
+    fn seats(&self) -> MutexGuard<'_, Vec<Arc<CachePadded<AtomicU64>>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

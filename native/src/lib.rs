@@ -6,8 +6,13 @@
 
 #[cfg(feature = "python")]
 mod border;
+#[cfg(feature = "python")]
+pub mod border_serve;
+pub mod buckets;
 pub mod epochs;
 pub mod handler;
+pub mod limit;
+pub mod networks;
 pub mod passes;
 pub mod serve;
 pub mod sockets;

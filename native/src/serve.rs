@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::epochs::{Epochs, Seat};
 use crate::handler::{Answer, Handler};
-use crate::passes::{Passed, Passes};
+use crate::passes::{Asker, Passed, Passes};
 use crate::sockets::{Batch, Socket, pin};
 
 /// How a service is run beside its sockets and handlers.
@@ -51,7 +51,7 @@ pub struct Counts {
 /// The threads that serve the sockets of one address and port.
 pub struct Service {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -81,31 +81,39 @@ impl Service {
             stopping: AtomicBool::new(false),
             last_fault: Mutex::default(),
         });
-        let mut service = Self {
-            shared: shared.clone(),
-            threads: Vec::new(),
+        let service = Self {
+            shared,
+            threads: Mutex::default(),
         };
         for (index, handler) in handlers.into_iter().enumerate() {
-            let (shared, seat) = (shared.clone(), options.epochs.seat());
-            let thread = Builder::new()
-                .name(format!("{NAME}{}", options.first + index))
-                .spawn(move || Worker::new(&shared, index, handler, seat).run())?;
-            service.threads.push(thread);
-            if !options.cores.is_empty() {
-                pin(
-                    &service.threads[index],
-                    options.cores[index % options.cores.len()],
-                )?;
-            }
+            let core = options.cores.get(index % options.cores.len().max(1));
+            service.begin(index, handler, options.epochs.seat(), options.first, core)?;
         }
         Ok(service)
     }
 
+    fn begin<H: Handler + 'static>(
+        &self,
+        index: usize,
+        handler: H,
+        seat: Seat,
+        first: usize,
+        core: Option<&usize>,
+    ) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let thread = Builder::new()
+            .name(format!("{NAME}{}", first + index))
+            .spawn(move || Worker::new(&shared, index, handler, seat).run())?;
+        let pinned = core.map_or(Ok(()), |core| pin(&thread, *core));
+        locked(&self.threads).push(thread);
+        pinned
+    }
+
     /// Stop answering: when this returns no thread is left. Harmless when stopped.
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.shared.sockets.iter().for_each(Socket::wake);
-        for thread in self.threads.drain(..) {
+        for thread in locked(&self.threads).drain(..) {
             let _ = thread.join();
         }
     }
@@ -123,7 +131,7 @@ impl Service {
 
     /// What the last panic said, and where; empty where there was none.
     pub fn last_fault(&self) -> String {
-        self.shared.fault().clone()
+        locked(&self.shared.last_fault).clone()
     }
 
     /// The packets that wait for Python.
@@ -132,8 +140,8 @@ impl Service {
     }
 
     /// Send the reply to a packet that was passed; false where the system does not take it.
-    pub fn reply(&self, passed: &Passed, octets: &[u8]) -> bool {
-        self.shared.sockets[passed.socket].send(octets, &passed.source)
+    pub fn reply(&self, asker: &Asker, octets: &[u8]) -> bool {
+        self.shared.sockets[asker.socket].send(octets, &asker.source)
     }
 }
 
@@ -143,10 +151,8 @@ impl Drop for Service {
     }
 }
 
-impl Shared {
-    fn fault(&self) -> std::sync::MutexGuard<'_, String> {
-        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `Counts` as others may read them; written by one thread only.
@@ -207,7 +213,7 @@ impl<'a, H: Handler> Worker<'a, H> {
     fn run(mut self) {
         while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
             self.counts.faults += 1;
-            *self.shared.fault() = LAST_PANIC.take();
+            *locked(&self.shared.last_fault) = LAST_PANIC.take();
         }
     }
 
@@ -269,8 +275,10 @@ impl<'a, H: Handler> Worker<'a, H> {
             let (octets, source) = self.batch.copy(i);
             passes.put(Passed {
                 octets,
-                source,
-                socket: self.index,
+                asker: Asker {
+                    source,
+                    socket: self.index,
+                },
             })
         };
         self.counts.passed += u64::from(taken);

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::ptr::null_mut;
 use std::thread::JoinHandle;
@@ -84,6 +84,19 @@ impl Socket {
         // SAFETY: the header points to memory of the lengths that it says, which the call only reads and which is
         // borrowed or local here.
         unsafe { libc::sendmsg(self.inner.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) >= 0 }
+    }
+}
+
+/// A descriptor of one's own for what another one is open for.
+pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: any number may be asked for: one that is no descriptor is an error. What is given was nobody's before.
+    unsafe {
+        let own = libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0);
+        if own < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(OwnedFd::from_raw_fd(own))
+        }
     }
 }
 
