@@ -77,7 +77,7 @@ impl UdpService {
         found.set_item("errors", counts.errors)?;
         found.set_item("unsent", counts.unsent)?;
         found.set_item("passed", counts.passed)?;
-        found.set_item("overflow", counts.overflow)?;
+        found.set_item("unpassed", counts.unpassed)?;
         Ok(found)
     }
 

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
+use std::mem::take;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -45,7 +46,7 @@ pub struct Counts {
     /// Packets that the handler passed to Python and that found room.
     pub passed: u64,
     /// Packets that it passed and that found none.
-    pub overflow: u64,
+    pub unpassed: u64,
 }
 
 /// The threads that serve the sockets of one address and port.
@@ -55,7 +56,7 @@ pub struct Service {
 }
 
 struct Shared {
-    sockets: Vec<Socket>,
+    sockets: Mutex<Vec<Arc<Socket>>>, // for who is no thread of the service
     passes: Passes,
     counters: Vec<CachePadded<Counters>>,
     stopping: AtomicBool,
@@ -74,10 +75,11 @@ impl Service {
         static QUIET: Once = Once::new();
         QUIET.call_once(keep_panics);
         assert_eq!(sockets.len(), handlers.len(), "a handler for each socket");
+        let sockets: Vec<_> = sockets.into_iter().map(Arc::new).collect();
         let shared = Arc::new(Shared {
             passes: Passes::new(options.waiting)?,
             counters: sockets.iter().map(|_| CachePadded::default()).collect(),
-            sockets,
+            sockets: Mutex::new(sockets.clone()),
             stopping: AtomicBool::new(false),
             last_fault: Mutex::default(),
         });
@@ -85,35 +87,27 @@ impl Service {
             shared,
             threads: Mutex::default(),
         };
-        for (index, handler) in handlers.into_iter().enumerate() {
-            let core = options.cores.get(index % options.cores.len().max(1));
-            service.begin(index, handler, options.epochs.seat(), options.first, core)?;
+        for (index, (socket, handler)) in sockets.into_iter().zip(handlers).enumerate() {
+            let (shared, seat) = (service.shared.clone(), options.epochs.seat());
+            let thread = Builder::new()
+                .name(format!("{NAME}{}", options.first + index))
+                .spawn(move || Worker::new(&shared, index, &socket, handler, seat).run())?;
+            let pinned = match options.cores {
+                [] => Ok(()),
+                cores => pin(&thread, cores[index % cores.len()]),
+            };
+            locked(&service.threads).push(thread);
+            pinned?;
         }
         Ok(service)
     }
 
-    fn begin<H: Handler + 'static>(
-        &self,
-        index: usize,
-        handler: H,
-        seat: Seat,
-        first: usize,
-        core: Option<&usize>,
-    ) -> io::Result<()> {
-        let shared = self.shared.clone();
-        let thread = Builder::new()
-            .name(format!("{NAME}{}", first + index))
-            .spawn(move || Worker::new(&shared, index, handler, seat).run())?;
-        let pinned = core.map_or(Ok(()), |core| pin(&thread, *core));
-        locked(&self.threads).push(thread);
-        pinned
-    }
-
-    /// Stop answering: when this returns no thread is left. Harmless when stopped.
+    /// Stop answering and close the sockets: when this returns no thread is left. Harmless when stopped.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        self.shared.sockets.iter().for_each(Socket::wake);
-        for thread in locked(&self.threads).drain(..) {
+        let sockets = take(&mut *locked(&self.shared.sockets));
+        sockets.iter().for_each(|socket| socket.wake());
+        for thread in take(&mut *locked(&self.threads)) {
             let _ = thread.join();
         }
     }
@@ -139,9 +133,10 @@ impl Service {
         &self.shared.passes
     }
 
-    /// Send the reply to a packet that was passed; false where the system does not take it.
+    /// Send the reply to a packet that was passed; false where the system does not take it, or this is stopped.
     pub fn reply(&self, asker: &Asker, octets: &[u8]) -> bool {
-        self.shared.sockets[asker.socket].send(octets, &asker.source)
+        let socket = locked(&self.shared.sockets).get(asker.socket).cloned();
+        socket.is_some_and(|socket| socket.send(octets, &asker.source))
     }
 }
 
@@ -178,7 +173,7 @@ impl Counts {
             &mut self.errors,
             &mut self.unsent,
             &mut self.passed,
-            &mut self.overflow,
+            &mut self.unpassed,
         ]
     }
 }
@@ -196,13 +191,13 @@ struct Worker<'a, H> {
 }
 
 impl<'a, H: Handler> Worker<'a, H> {
-    fn new(shared: &'a Shared, index: usize, handler: H, seat: Seat) -> Self {
+    fn new(shared: &'a Shared, index: usize, socket: &'a Socket, handler: H, seat: Seat) -> Self {
         Self {
             shared,
             index,
             handler,
             seat,
-            batch: Batch::new(&shared.sockets[index]),
+            batch: Batch::new(socket),
             next: 0,
             received: 0,
             counts: Counts::default(),
@@ -282,7 +277,7 @@ impl<'a, H: Handler> Worker<'a, H> {
             })
         };
         self.counts.passed += u64::from(taken);
-        self.counts.overflow += u64::from(!taken);
+        self.counts.unpassed += u64::from(!taken);
     }
 }
 

@@ -275,7 +275,7 @@ fn what_finds_no_room_in_the_queue_is_dropped_and_counted() {
             .collect::<Vec<_>>()
     );
     until(|| server.counts().received == 21);
-    assert_eq!((server.counts().passed, server.counts().overflow), (5, 15));
+    assert_eq!((server.counts().passed, server.counts().unpassed), (5, 15));
 }
 
 /// Whoever looks only when the bell was rung misses nothing.
