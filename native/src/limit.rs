@@ -247,3 +247,98 @@ fn name_end(packet: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03www\0\0\x01\0\x01";
+
+    /// Answers everything, and trusts who asks with id 7.
+    struct Yes;
+
+    impl Handler for Yes {
+        fn batch(&mut self, _now: u64) {}
+
+        fn answer(&mut self, _packet: &[u8], _client: &SocketAddr, out: &mut Reply) -> Answer {
+            out.put(b"yes");
+            Answer::Reply
+        }
+
+        fn trusts(&mut self, packet: &[u8], _client: &SocketAddr) -> bool {
+            packet.starts_with(b"\0\x07")
+        }
+    }
+
+    fn limited(change: impl FnOnce(&mut Settings)) -> Limited<Yes> {
+        let exempt = Networks::parse(["198.51.100.0/24"]).unwrap();
+        let mut settings = Settings {
+            responses: 2,
+            slip: 1,
+            exempt,
+            dry_run: false,
+            blocks: 100,
+            payload: 1232,
+        };
+        change(&mut settings);
+        let mut limited = Limited::new(Yes, Rate::new(settings).limiter());
+        limited.batch(0);
+        limited
+    }
+
+    fn answers(limited: &mut Limited<Yes>, client: &str, packet: &[u8]) -> Vec<Option<Vec<u8>>> {
+        let client = SocketAddr::new(client.parse().unwrap(), 53);
+        let mut answer = || {
+            let mut out = Reply::new();
+            (limited.answer(packet, &client, &mut out) == Answer::Reply).then(|| out.to_vec())
+        };
+        (0..4).map(|_| answer()).collect()
+    }
+
+    #[test]
+    fn who_is_over_the_limit_is_told_to_come_by_tcp() {
+        let (yes, cut) = (
+            Some(b"yes".to_vec()),
+            Some([&QUERY[..2], b"\x83\0", &QUERY[4..]].concat()),
+        );
+        let mut handler = limited(|_| ());
+        let asked = answers(&mut handler, "192.0.2.1", QUERY);
+        assert_eq!(asked, [yes.clone(), yes.clone(), cut.clone(), cut]);
+        assert_eq!(answers(&mut handler, "192.0.3.1", QUERY)[..2], [yes.clone(), yes]);
+        assert_eq!(handler.limiter.rate.outcomes(), [0, 4, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_has_no_question_gets_silence() {
+        let mut handler = limited(|_| ());
+        assert_eq!(answers(&mut handler, "192.0.2.1", b"")[2..], [None, None]);
+        assert_eq!(handler.limiter.rate.outcomes(), [2, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn some_are_spared() {
+        let trusted = [b"\0\x07", &QUERY[2..]].concat();
+        for (dry_run, client, packet, outcome) in [
+            (false, "198.51.100.9", QUERY, [0, 0, 0, 0, 2]),
+            (false, "192.0.2.1", &trusted[..], [0, 0, 0, 2, 0]),
+            (true, "192.0.2.1", QUERY, [0, 0, 2, 0, 0]),
+        ] {
+            let mut handler = limited(|settings| settings.dry_run = dry_run);
+            assert_eq!(
+                answers(&mut handler, client, packet),
+                vec![Some(b"yes".to_vec()); 4]
+            );
+            assert_eq!(handler.limiter.rate.outcomes(), outcome);
+        }
+    }
+
+    #[test]
+    fn threads_share_the_rate_and_what_they_count_is_added() {
+        let mut one = limited(|_| ());
+        let mut two = Limited::new(Yes, one.limiter.rate.limiter());
+        two.batch(0);
+        assert_eq!(answers(&mut one, "192.0.2.1", QUERY)[1], Some(b"yes".to_vec()));
+        assert_ne!(answers(&mut two, "192.0.2.2", QUERY)[0], Some(b"yes".to_vec()));
+        assert_eq!(one.limiter.rate.outcomes(), [0, 6, 0, 0, 0]);
+    }
+}
