@@ -18,6 +18,7 @@ from test_serve_udp import Wakes, client_of, echo
 from geodns.errors import GeodnsError
 from geodns.serve.door import Door
 from geodns.serve.native import NativeListener
+from geodns.serve.sockets import bound, siblings
 from geodns.serve.udp import BATCH, UdpListener
 
 THREADS = 3
@@ -155,6 +156,30 @@ def test_who_joins_the_port_by_so_reuseport_gets_no_packet() -> None:
                 other.recv(100)
 
 
+def test_sockets_that_cannot_be_had_leave_the_first_one_as_it_was() -> None:
+    made: list[socket.socket] = []
+
+    def prepare(sock: socket.socket) -> None:
+        made.append(sock)
+        if len(made) == 2:
+            raise OSError("one was enough")
+
+    with bound(socket.SOCK_DGRAM, "127.0.0.1", 0) as first:
+        with pytest.raises(OSError, match="one was enough"):
+            siblings(first, 3, prepare)
+        assert {sock.fileno() for sock in made} == {-1}
+        assert not first.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+
+
+def test_one_thread_needs_no_other_socket_and_shares_its_port_with_nobody() -> None:
+    with serving(threads=1) as served, served.client() as client:
+        served.listener.hand_over(served.begin)
+        client.send(b"1")
+        served.service.turn()
+        assert client.recv(100) == b"native:1"
+        assert not served.service.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+
+
 def test_every_socket_has_what_the_first_one_has() -> None:
     with serving(address="0.0.0.0") as served:
         served.listener.hand_over(served.begin)
@@ -203,16 +228,16 @@ def test_the_counters_are_those_of_the_threads_and_of_what_was_passed() -> None:
             raise ValueError("a bug")
         return None if packet == b"pass: no" else packet
 
-    with serving(door) as served, served.client() as client:
+    with serving(door, threads=1) as served, served.client() as client:
         client.send(b"before")
         served.loop.wake()
         served.listener.hand_over(served.begin)
         for packet in (b"1", b"2", b"pass: bug", b"pass: no", b"pass: yes", b"pass: refused"):
             client.send(packet)
         served.service.turn()
-        last = [served.service.waiting.pop() for _ in range(1)]
+        last = served.service.waiting.pop()
         served.loop.wake()
-        served.service.waiting.extend(last)
+        served.service.waiting.append(last)
         served.service.refuses = True
         served.loop.wake()
         served.service.counted |= {"silent": 10, "faults": 20, "errors": 30, "unsent": 40, "unpassed": 50}
