@@ -97,7 +97,11 @@ class Server:
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
         connections = _connections(settings, len(listen))
-        self.lane = NativeLane(settings, 2) if os.environ.get("LANE") == "native" else PythonLane(settings)
+        self.lane = (
+            NativeLane(settings, int(os.environ.get("THREADS", "1")))
+            if os.environ.get("LANE") == "native"
+            else PythonLane(settings)
+        )
         self.udp = self.lane.listeners(listen, doors.silence)
         self.tcp = [
             TcpListener(

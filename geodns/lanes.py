@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from geodns.config.schema.settings import Listen, Settings
@@ -16,8 +17,10 @@ from geodns.serve.door import Door
 from geodns.serve.udp import UdpListener
 
 if TYPE_CHECKING:
-    from geodns._native import Classifier, Lane
+    from geodns._native import Classifier, Lane, UdpService
     from geodns.serve.native import NativeListener
+
+WAITING = 1024  # packets that wait for Python
 
 
 class PythonLane:
@@ -80,12 +83,7 @@ class NativeLane(PythonLane):
         from geodns.serve.native import NativeListener  # noqa: PLC0415
 
         limit = self.settings.limits.udp_payload
-        self._listeners = [
-            NativeListener(
-                at.host, at.port, door, limit, threads=self.threads, first=number * self.threads, cores=[]
-            )
-            for number, at in enumerate(listen)
-        ]
+        self._listeners = [NativeListener(at.host, at.port, door, limit, self.threads) for at in listen]
         return [*self._listeners]
 
     async def index(self, names: Names) -> Index:
@@ -111,6 +109,9 @@ class NativeLane(PythonLane):
         return made
 
     def take_over(self) -> None:
+        for number, listener in enumerate(self._listeners):
+            listener.hand_over(partial(self._begin, number * self.threads))
+
+    def _begin(self, first: int, descriptors: list[int]) -> UdpService:
         assert self._lane is not None
-        for listener in self._listeners:
-            listener.hand_over(self._lane)
+        return self._lane.serve(descriptors, first=first, waiting=WAITING, cores=[], rate=None)
