@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,13 +31,12 @@ from geodns.config.secrets import exposed
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
-from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
-from geodns.lanes import NativeLane, PythonLane
+from geodns.lanes import PythonLane
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
@@ -88,7 +88,6 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.limiter: Limiter | None = None
         self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
@@ -97,11 +96,7 @@ class Server:
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
         connections = _connections(settings, len(listen))
-        self.lane = (
-            NativeLane(settings, int(os.environ.get("THREADS", "1")))
-            if os.environ.get("LANE") == "native"
-            else PythonLane(settings)
-        )
+        self.lane = _lane(settings, self)
         self.udp = self.lane.listeners(listen, doors.silence)
         self.tcp = [
             TcpListener(
@@ -380,6 +375,15 @@ class Server:
                 log.error("the secrets of cookies are not renewed", problem=problem)
             told = problem
             await asyncio.sleep(FOLLOW)
+
+
+def _lane(settings: Settings, server: Server) -> PythonLane:
+    if os.environ.get("LANE") == "native":
+        from geodns.threads import NativeLane  # noqa: PLC0415
+
+        threads = int(os.environ.get("THREADS", "1"))
+        return NativeLane(settings, threads, partial(server.query_log.note, "udp"))
+    return PythonLane(settings)
 
 
 def _listen(settings: Settings) -> list[Listen]:

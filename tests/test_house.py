@@ -44,6 +44,7 @@ APP = (
     "sampling",
     "secondaries",
     "showing",
+    "threads",
     "verdicts",
 )
 FLOORS = {
