@@ -18,15 +18,14 @@ FALL = 2  # failed probes in a row that make an endpoint down
 
 
 class Geodns(Server):
-    """The lane that this build takes by itself, with the settings' defaults."""
+    """One lane of geodns, with the settings' defaults. The subclasses say which."""
 
-    id = "geodns"
-    title = "geodns"
+    lane = ""
     program = "geodns"
     ready_within = 120.0
 
-    def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES) -> None:
-        super().__init__(folder, mmdb, names)
+    def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES, threads: int = 1) -> None:
+        super().__init__(folder, mmdb, names, threads)
         self.admin = 0
         self.probes: dict[str, int] = {}  # region: port of the HTTP server that answers for it
 
@@ -35,6 +34,8 @@ class Geodns(Server):
         found = Path(sys.executable).parent / "geodns"
         if not found.exists():
             raise BenchError(f"geodns: {found} is not there; run `make install`")
+        if cls.lane != "python" and not is_setting("lane"):
+            raise BenchError(f"{cls.title}: there is no such lane in this build (`lane` is no setting)")
         return str(found)
 
     @classmethod
@@ -66,11 +67,26 @@ class Geodns(Server):
             "databases": {"city": str(self.mmdb), "synthetic": True},
             "admin": {"listen": f"127.0.0.1:{self.admin}", "token_file": str(self.token)},
             "state": str(self.folder / "state.sqlite"),
+            **({"lane": self.lane} if is_setting("lane") else {}),
+            **({"threads": self.threads} if self.threads > 1 else {}),
         }
         (self.folder / "geodns.yaml").write_text(json.dumps(settings, indent=2))  # JSON is YAML
 
     def command(self) -> list[str]:
         return [self.executable(), "serve", "--config", str(self.folder / "geodns.yaml")]
+
+    def start(self) -> float:
+        """As every server; BenchError where another lane answers than the one to be measured."""
+        took = super().start()
+        lane = self.status()["lane"]
+        if lane != self.lane:
+            self.stop()
+            raise BenchError(f"{self.title}: the lane that answers is '{lane}'")
+        return took
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.api("GET", "/api/v1/status")
+        return found
 
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """A call of the admin API; the JSON it answers with. OSError where it refuses."""
@@ -91,6 +107,28 @@ class Geodns(Server):
         """Ask the running server to read its files anew."""
         assert self.process is not None
         self.process.send_signal(signal.SIGHUP)
+
+
+class GeodnsPython(Geodns):
+    id = "geodns-python"
+    title = "geodns (Python lane)"
+    lane = "python"
+
+
+class GeodnsNative(Geodns):
+    id = "geodns-native"
+    title = "geodns (native lane)"
+    lane = "native"
+
+
+LANES: tuple[type[Geodns], ...] = (GeodnsPython, GeodnsNative)
+
+
+def is_setting(key: str) -> bool:
+    """Whether geodns.yaml has this key in the geodns that is installed."""
+    from geodns.config.schema.settings import Settings  # noqa: PLC0415  the peers are measured without it
+
+    return key in Settings.model_fields
 
 
 def shared(probes: dict[str, int]) -> str:

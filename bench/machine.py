@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -25,21 +25,22 @@ class BenchError(Exception):
 
 
 @cache
-def cores() -> tuple[int, int]:
-    """(server's core, load generator's core); the same one twice where there is only one.
+def all_cores() -> tuple[int, ...]:
+    """Every core that the bench may use. Asked once: whoever is pinned later would see fewer."""
+    return tuple(sorted(os.sched_getaffinity(0)))
 
-    Asked once: whoever is pinned later would see one core only.
-    """
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[0], allowed[-1]
+
+def cores() -> tuple[int, int]:
+    """(server's core, load generator's core); the same one twice where there is only one."""
+    return all_cores()[0], all_cores()[-1]
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run on one core; processes started inside inherit it."""
-    cores()
+def pinned(*wanted: int) -> Iterator[None]:
+    """Run on these cores only; processes started inside inherit them."""
+    all_cores()
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, wanted)
     try:
         yield
     finally:
@@ -52,20 +53,19 @@ def family(pid: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+                parents.setdefault(int(_stat(entry)[1]), []).append(int(entry.name))
     found = [pid]
     for each in found:
         found.extend(parents.get(each, []))
     return found
 
 
-def pin_threads(pids: list[int], core: int) -> None:
-    """Hold every thread on `core`, also those that had chosen otherwise."""
+def pin_threads(pids: list[int], wanted: Iterable[int]) -> None:
+    """Hold every thread on the cores, also those that had chosen otherwise."""
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(ProcessLookupError):
-                os.sched_setaffinity(int(task.name), {core})
+                os.sched_setaffinity(int(task.name), wanted)
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -77,6 +77,27 @@ def cpu_seconds(pids: list[int]) -> float:
     return sum(time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED) for pid in pids)
 
 
+def user_seconds(pids: list[int]) -> float:
+    """The part of that which was spent outside the kernel, as it samples it, in ticks of 10 ms."""
+    ticks = sum(int(_stat(Path(f"/proc/{pid}"))[11]) for pid in pids)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(process: Path) -> list[str]:
+    """The fields of /proc/PID/stat (proc_pid_stat(5)) from the third on."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
+def thread_seconds(pids: list[int]) -> list[float]:
+    """The CPU time of each thread, the busiest first."""
+    found = []
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found.append(int((task / "schedstat").read_text().split()[0]) / 1e9)
+    return sorted(found, reverse=True)
+
+
 def stolen_seconds() -> float:
     """How long the server's core stood still for the hypervisor's other guests, since boot."""
     core, _ = cores()
@@ -85,9 +106,18 @@ def stolen_seconds() -> float:
 
 
 def resident_mb(pids: list[int]) -> float:
-    """Memory in RAM, in MiB."""
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    """Memory in RAM, in MiB; what processes share is counted once (Pss)."""
+    return sum(_kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss") for pid in pids) / 1024
+
+
+def peak_mb(pids: list[int]) -> float:
+    """The most that the largest of the processes ever had in RAM, in MiB."""
+    return max(_kib(Path(f"/proc/{pid}/status"), "VmHWM") for pid in pids) / 1024
+
+
+def _kib(path: Path, key: str) -> int:
+    line = next(x for x in path.read_text().splitlines() if x.startswith(f"{key}:"))
+    return int(line.split()[1])
 
 
 def free_port() -> int:
@@ -133,13 +163,15 @@ def compiled(name: str) -> Path:
 class Load:
     """How to load: `count` queries at most, `seconds` at most.
 
-    `rate` 0: as fast as answers come with at most `window` unanswered; else queries a second.
+    `rate` 0: as fast as answers come with at most `window` unanswered; else queries a second. They come
+    from as many ports as `sockets` says.
     """
 
     count: int
     seconds: float = 20.0
     window: int = 128
     rate: float = 0.0
+    sockets: int = 1
 
 
 def generate(port: int, queries: Path, load: Load, trace: Path | None = None) -> dict[str, float | list[int]]:
@@ -150,7 +182,7 @@ def generate(port: int, queries: Path, load: Load, trace: Path | None = None) ->
 
 def start_load(port: int, queries: Path, load: Load, trace: Path | None = None) -> subprocess.Popen[str]:
     """The load generator, started; `finish_load` waits for its counts."""
-    numbers = [str(n) for n in (load.count, load.seconds, load.window, load.rate)]
+    numbers = [str(n) for n in (load.count, load.seconds, load.window, load.rate, load.sockets)]
     command = [str(compiled("loadgen")), "127.0.0.1", str(port), str(queries), *numbers]
     with pinned(cores()[1]):
         return subprocess.Popen(

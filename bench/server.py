@@ -23,12 +23,15 @@ class Server:
     program = ""  # looked up in PATH and the system's sbin folders
     package = ""
     is_dns = True
+    steers = True
     ready_within = 30.0
 
-    def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES) -> None:
+    def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES, threads: int = 1) -> None:
         self.folder = folder
         self.mmdb = mmdb
         self.names = names
+        self.threads = threads  # that answer
+        self.cores: tuple[int, ...] = (machine.cores()[0],)
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -59,8 +62,7 @@ class Server:
         self.folder.mkdir(parents=True)
         self.port = machine.free_port()
         self.prepare()
-        core, _ = machine.cores()
-        with (self.folder / "log").open("wb") as log, machine.pinned(core):
+        with (self.folder / "log").open("wb") as log, machine.pinned(*self.cores):
             began = time.monotonic()
             self.process = subprocess.Popen(
                 self.command(),
@@ -75,7 +77,7 @@ class Server:
             self.stop()
             raise
         took = time.monotonic() - began
-        machine.pin_threads(self.pids(), core)
+        machine.pin_threads(self.pids(), self.cores)
         return took
 
     def _wait(self, until: float) -> None:
@@ -130,22 +132,27 @@ class Server:
         return " | ".join(lines[-3:]) or "(it said nothing)"
 
     def verify(self) -> None:
-        """Check by SAMPLE Client Subnets that it steers as the policy says; BenchError where it does not.
+        """Check that it steers as the policy says, by SAMPLE Client Subnets of each family, and that it denies
+        a name that does not exist; BenchError where it does not.
 
         A server that is fast because it does not look is not worth measuring.
         """
-        places = data.countries_of_networks()
-        for index in range(0, data.NETWORKS, data.NETWORKS // SAMPLE):
-            wanted = data.region_of(places[index][0])
-            got = packets.first_address(self.ask(packets.query(f"n0.{data.ZONE}", data.network(index))))
-            if got not in wanted.addresses:
-                raise BenchError(
-                    f"{self.title}: a client in {data.network(index)} ({places[index][0]}) belongs to "
-                    f"{wanted.id}, but the answer was {got}"
-                )
+        for family in data.FAMILIES if self.steers else ():
+            places = data.countries_of_networks(family)
+            for index in range(0, data.NETWORKS, data.NETWORKS // SAMPLE):
+                self._verify_steering(data.subnet(index, family), places[index][0])
         missing = self.ask(packets.query(f"no-such-name.{data.ZONE}"))
         if packets.rcode(missing) != packets.NXDOMAIN:
             raise BenchError(f"{self.title}: rcode {packets.rcode(missing)} for a name that does not exist")
+
+    def _verify_steering(self, subnet: str, country: str) -> None:
+        wanted = data.region_of(country)
+        got = packets.first_address(self.ask(packets.query(f"n0.{data.ZONE}", subnet)))
+        if got not in wanted.addresses:
+            raise BenchError(
+                f"{self.title}: a client in {subnet} ({country}) belongs to {wanted.id}, "
+                f"but the answer was {got}"
+            )
 
 
 def version_of(command: list[str], line: int = 0) -> str:
