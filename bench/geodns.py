@@ -28,6 +28,7 @@ class Geodns(Server):
         super().__init__(folder, mmdb, names, threads)
         self.admin = 0
         self.probes: dict[str, int] = {}  # region: port of the HTTP server that answers for it
+        self.all_answers = False  # each answer has all addresses of its region
 
     @classmethod
     def executable(cls) -> str:
@@ -59,8 +60,8 @@ class Geodns(Server):
     def prepare(self) -> None:
         self.admin = machine.free_port()
         self.zones.mkdir()
-        (self.zones / HOLDER).write_text(shared(self.probes))
-        (self.zones / f"{data.ZONE}.yaml").write_text(zone(self.names))
+        (self.zones / HOLDER).write_text(self.shared())
+        zone_file(self.zones).write_text(zone(self.names))
         settings = {
             "listen": {"dns": [f"127.0.0.1:{self.port}"]},
             "zones": str(self.zones),
@@ -71,6 +72,29 @@ class Geodns(Server):
             **({"threads": self.threads} if self.threads > 1 else {}),
         }
         (self.folder / "geodns.yaml").write_text(json.dumps(settings, indent=2))  # JSON is YAML
+
+    def shared(self) -> str:
+        """Regions, the policy and the pool; checked over HTTP at the probes' ports, else not at all."""
+        lines = ["regions:"]
+        lines += [f"  {r.id}: {{title: {r.id}, at: [{r.at[0]}, {r.at[1]}]}}" for r in self.regions]
+        if self.probes:
+            lines += [
+                "checks:",
+                f"  web: {{type: http, path: /, interval: 1s, timeout: 1s, fall: {FALL}, rise: 2}}",
+            ]
+        lines += ["policies:", "  world:"]
+        lines += [f"    - {{when: {{country: {c}}}, to: {r}}}" for c, r in data.BY_COUNTRY.items()]
+        lines += [f"    - {{when: {{continent: {c}}}, to: {r}}}" for c, r in data.BY_CONTINENT.items()]
+        lines += [f"    - {{to: {data.DEFAULT_REGION}}}", "pools:", "  web:", "    policy: world"]
+        lines += ["    check: web"] if self.probes else []
+        lines += ["    answers: all"] if self.all_answers else []
+        lines.append("    regions:")
+        for region in self.regions:
+            lines.append(f"      {region.id}:")
+            for address, weight in zip(region.addresses, data.WEIGHTS, strict=True):
+                probe = f", probe: 127.0.0.1, port: {self.probes[region.id]}" if self.probes else ""
+                lines.append(f"        - {{address: {address}, weight: {weight}{probe}}}")
+        return "\n".join(lines) + "\n"
 
     def command(self) -> list[str]:
         return [self.executable(), "serve", "--config", str(self.folder / "geodns.yaml")]
@@ -131,27 +155,8 @@ def is_setting(key: str) -> bool:
     return key in Settings.model_fields
 
 
-def shared(probes: dict[str, int]) -> str:
-    """Regions, the policy and the pool; checked over HTTP at the ports given, else not at all."""
-    lines = ["regions:"]
-    lines += [f"  {r.id}: {{title: {r.id}, at: [{r.at[0]}, {r.at[1]}]}}" for r in data.REGIONS]
-    if probes:
-        lines += [
-            "checks:",
-            f"  web: {{type: http, path: /, interval: 1s, timeout: 1s, fall: {FALL}, rise: 2}}",
-        ]
-    lines += ["policies:", "  world:"]
-    lines += [f"    - {{when: {{country: {c}}}, to: {r}}}" for c, r in data.BY_COUNTRY.items()]
-    lines += [f"    - {{when: {{continent: {c}}}, to: {r}}}" for c, r in data.BY_CONTINENT.items()]
-    lines += [f"    - {{to: {data.DEFAULT_REGION}}}", "pools:", "  web:", "    policy: world"]
-    lines += ["    check: web"] if probes else []
-    lines.append("    regions:")
-    for region in data.REGIONS:
-        lines.append(f"      {region.id}:")
-        for address, weight in zip(region.addresses, data.WEIGHTS, strict=True):
-            probe = f", probe: 127.0.0.1, port: {probes[region.id]}" if probes else ""
-            lines.append(f"        - {{address: {address}, weight: {weight}{probe}}}")
-    return "\n".join(lines) + "\n"
+def zone_file(zones: Path) -> Path:
+    return zones / f"{data.ZONE}.yaml"
 
 
 def zone(names: int, ttl: int = data.TTL) -> str:

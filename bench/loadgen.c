@@ -1,9 +1,10 @@
 /* A DNS load generator for loopback: sends prepared queries, checks every answer, prints one JSON line.
  *
- *   loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE SOCKETS [TRACE]
+ *   loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE SOCKETS FIRST [TRACE]
  *
- * QUERIES holds records of a 16-bit big-endian length and a DNS query; they are sent in order, the file
- * again from its start when COUNT asks for more. It stops after COUNT queries or SECONDS, whichever is first.
+ * QUERIES holds records of a 16-bit big-endian length and a DNS query; they are sent in order from number
+ * FIRST on, the file again from its start when its end is reached. It stops after COUNT queries or SECONDS,
+ * whichever is first.
  * RATE 0: as fast as answers come, at most WINDOW unanswered. RATE n: n queries a second, answers or not.
  * An answer counts when its id is awaited, QR is set and the question is echoed octet for octet. Unanswered
  * after LOST_NS (WINDOW) or at the end plus LINGER_NS (RATE): lost.
@@ -42,7 +43,7 @@ static uint32_t query_count;
 static struct slot slots[IDS];
 static uint32_t *latency;
 static uint64_t sent, answered, lost, stray, wrong, empty, truncated, outstanding, last_answer, rcodes[16];
-static uint64_t records, mixed, turns, idle_ns;
+static uint64_t first_query, records, mixed, turns, idle_ns;
 static int sockets[MAX_SOCKETS];
 static uint32_t socket_count;
 static int64_t to_realtime;
@@ -95,14 +96,15 @@ static int send_batch(int fd, uint64_t now, uint32_t wanted) {
     if (wanted > BATCH) wanted = BATCH;
     for (uint32_t i = 0; i < wanted; i++) {
         uint64_t seq = sent + i;
-        const struct query *query = &queries[seq % query_count];
+        uint32_t number = (first_query + seq) % query_count;
+        const struct query *query = &queries[number];
         memcpy(buffers[i], query->bytes, query->length);
         buffers[i][0] = seq >> 8, buffers[i][1] = seq;
         vectors[i] = (struct iovec){buffers[i], query->length};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
         struct slot *slot = &slots[seq % IDS];
         if (slot->awaited) lost++, outstanding--;       /* 65,536 queries ago and still unanswered */
-        *slot = (struct slot){now, seq % query_count, 1};
+        *slot = (struct slot){now, number, 1};
         outstanding++;
     }
     int done = sendmmsg(fd, messages, wanted, 0);
@@ -236,10 +238,10 @@ static double percentile(double share) {   /* of the sorted latencies, in micros
 }
 
 int main(int argc, char **argv) {
-    if (argc < 9)
-        errno = 0, die("usage: loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE SOCKETS [TRACE]");
+    if (argc < 10)
+        errno = 0, die("usage: loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE SOCKETS FIRST [TRACE]");
     uint64_t count = strtoull(argv[4], NULL, 10), window = strtoull(argv[6], NULL, 10);
-    socket_count = strtoul(argv[8], NULL, 10);
+    socket_count = strtoul(argv[8], NULL, 10), first_query = strtoull(argv[9], NULL, 10);
     double seconds = atof(argv[5]), rate = atof(argv[7]);
     if (!count || count > MAX_COUNT || window < 1 || window > IDS / 2 || seconds <= 0 || seconds > 600)
         errno = 0, die("COUNT 1 to 20,000,000, SECONDS up to 600, WINDOW 1 to 32,768");
@@ -248,7 +250,7 @@ int main(int argc, char **argv) {
     load(argv[3]);
     latency = malloc(sizeof *latency * count);
     if (!latency) die("malloc");
-    if (argc > 9 && !(trace_file = fopen(argv[9], "wb"))) die(argv[9]);
+    if (argc > 10 && !(trace_file = fopen(argv[10], "wb"))) die(argv[10]);
     for (uint32_t i = 0; i < socket_count; i++) sockets[i] = open_socket(argv[1], argv[2]);
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
     to_realtime = (int64_t)(clock_ns(CLOCK_REALTIME) - start);

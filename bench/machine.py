@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"
@@ -88,14 +89,14 @@ def _stat(process: Path) -> list[str]:
     return (process / "stat").read_text().rpartition(")")[2].split()
 
 
-def thread_seconds(pids: list[int]) -> list[float]:
-    """The CPU time of each thread, the busiest first."""
-    found = []
+def thread_seconds(pids: list[int]) -> dict[int, float]:
+    """The CPU time of each thread by its id."""
+    found = {}
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
-                found.append(int((task / "schedstat").read_text().split()[0]) / 1e9)
-    return sorted(found, reverse=True)
+                found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found
 
 
 def stolen_seconds() -> float:
@@ -164,7 +165,7 @@ class Load:
     """How to load: `count` queries at most, `seconds` at most.
 
     `rate` 0: as fast as answers come with at most `window` unanswered; else queries a second. They come
-    from as many ports as `sockets` says.
+    from as many ports as `sockets` says. `first`: where in the file to begin.
     """
 
     count: int
@@ -172,9 +173,10 @@ class Load:
     window: int = 128
     rate: float = 0.0
     sockets: int = 1
+    first: int = 0
 
 
-def generate(port: int, queries: Path, load: Load, trace: Path | None = None) -> dict[str, float | list[int]]:
+def generate(port: int, queries: Path, load: Load, trace: Path | None = None) -> dict[str, Any]:
     """Run the load generator on its core against 127.0.0.1:`port`; what it counted (see loadgen.c)."""
     with start_load(port, queries, load, trace) as running:
         return finish_load(running)
@@ -182,7 +184,9 @@ def generate(port: int, queries: Path, load: Load, trace: Path | None = None) ->
 
 def start_load(port: int, queries: Path, load: Load, trace: Path | None = None) -> subprocess.Popen[str]:
     """The load generator, started; `finish_load` waits for its counts."""
-    numbers = [str(n) for n in (load.count, load.seconds, load.window, load.rate, load.sockets)]
+    numbers = [
+        str(n) for n in (load.count, load.seconds, load.window, load.rate, load.sockets, load.first)
+    ]
     command = [str(compiled("loadgen")), "127.0.0.1", str(port), str(queries), *numbers]
     with pinned(cores()[1]):
         return subprocess.Popen(
@@ -193,11 +197,11 @@ def start_load(port: int, queries: Path, load: Load, trace: Path | None = None) 
         )
 
 
-def finish_load(running: subprocess.Popen[str]) -> dict[str, float | list[int]]:
+def finish_load(running: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = running.communicate(timeout=700)
     if running.returncode:
         raise BenchError(err.strip() or f"the load generator ended with {running.returncode}")
-    counted: dict[str, float | list[int]] = json.loads(out)
+    counted: dict[str, Any] = json.loads(out)
     return counted
 
 

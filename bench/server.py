@@ -8,9 +8,10 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bench import data, machine, packets
-from bench.machine import BenchError
+from bench.machine import BenchError, Load
 
 SAMPLE = 200
 
@@ -24,6 +25,7 @@ class Server:
     package = ""
     is_dns = True
     steers = True
+    regions = data.REGIONS
     ready_within = 30.0
 
     def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES, threads: int = 1) -> None:
@@ -98,7 +100,7 @@ class Server:
         with suppress(OSError):
             got = self.ask(wire, timeout=0.2)
             return not self.is_dns or packets.first_address(got) in {
-                a for r in data.REGIONS for a in r.addresses
+                a for r in self.regions for a in r.addresses
             }
         return False
 
@@ -113,6 +115,33 @@ class Server:
     def pids(self) -> list[int]:
         assert self.process is not None
         return machine.family(self.process.pid)
+
+    def under(self, load: Load, queries: Path) -> dict[str, Any]:
+        """What a load costs it: what the load generator counts (loadgen.c) and, for each answer,
+
+        `cpu_us` of which `user_us` outside the kernel; `busy` and `stolen`: shares of the time in which it
+        had a core, and in which the hypervisor had its core; `qps`; `second`: the share of the CPU time that
+        the second busiest thread took. BenchError where nothing is answered.
+        """
+        pids = self.pids()
+        before = (machine.cpu_seconds(pids), machine.user_seconds(pids), machine.stolen_seconds())
+        threads = machine.thread_seconds(pids)
+        counted = machine.generate(self.port, queries, load)
+        after = (machine.cpu_seconds(pids), machine.user_seconds(pids), machine.stolen_seconds())
+        cpu, user, stolen = (b - a for a, b in zip(before, after, strict=True))
+        took = sorted(s - threads.get(t, 0.0) for t, s in machine.thread_seconds(pids).items())
+        answered, seconds = counted["answered"], counted["seconds"]
+        if not answered:
+            raise BenchError(f"{self.title} answered nothing of {queries.stem}: {self.last_words()}")
+        return {
+            **counted,
+            "cpu_us": cpu / answered * 1e6,
+            "user_us": user / answered * 1e6,
+            "busy": cpu / seconds,
+            "stolen": stolen / seconds,
+            "qps": answered / seconds,
+            "second": took[-2] / cpu if len(took) > 1 else 0.0,
+        }
 
     def stop(self) -> None:
         """End it: politely, then not."""
