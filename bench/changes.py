@@ -38,8 +38,9 @@ def measure(plan: Plan) -> None:
 
 
 def _one_lane(cls: type[Geodns], many: int, work: Path, mmdb: Path) -> dict[str, Any]:
-    """`ready`: a row for FEW names and one for `many`; `reload`, `verdict` and `pause` as their functions say."""
-    ready, found = [], dict[str, Any]()
+    """`ready`: a row for FEW names, one for `many`; `reload`, `verdict`, `pause` as their functions say."""
+    ready: list[dict[str, float]] = []
+    found: dict[str, Any] = {"ready": ready}
     for names in (FEW, many):
         print(f"{names:,} names: {cls.title} starts")
         with started(cls(work / "changes", mmdb, names)) as (server, seconds):
@@ -56,7 +57,7 @@ def _one_lane(cls: type[Geodns], many: int, work: Path, mmdb: Path) -> dict[str,
         with started(server):
             found["verdict"] = failure(server, regions[BROKEN.id], work)
             found["pause"] = pause(server, work)
-    return {"ready": ready, **found}
+    return found
 
 
 @dataclass
@@ -176,7 +177,9 @@ def _wait_for(server: Geodns, inside: bool, within: float = 30.0) -> None:
         if (packets.first_address(server.ask(wire)) in BROKEN.addresses) == inside:
             return
         time.sleep(0.05)
-    raise BenchError(f"{server.title}: {BROKEN.id} was not {'taken in' if inside else 'left'} within {within:.0f} s")
+    raise BenchError(
+        f"{server.title}: {BROKEN.id} was not {'taken in' if inside else 'left'} within {within:.0f} s"
+    )
 
 
 def reload(server: Geodns, work: Path) -> dict[str, Any]:
@@ -210,5 +213,5 @@ def _until_there(server: Geodns, name: str, began: float) -> float:
             pass  # the load generator counts what is lost
         time.sleep(0.05)
     raise BenchError(
-        f"{server.title}: the reload was not in the answers within {RELOAD_WITHIN:.0f} s: {server.last_words()}"
+        f"{server.title}: the reload was not answered within {RELOAD_WITHIN:.0f} s: {server.last_words()}"
     )

@@ -54,7 +54,8 @@ def family(pid: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                parents.setdefault(int(_stat(entry)[1]), []).append(int(entry.name))
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
     found = [pid]
     for each in found:
         found.extend(parents.get(each, []))
@@ -76,17 +77,6 @@ def cpu_seconds(pids: list[int]) -> float:
     nanoseconds instead of ticks of 10 ms.
     """
     return sum(time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED) for pid in pids)
-
-
-def user_seconds(pids: list[int]) -> float:
-    """The part of that which was spent outside the kernel, as it samples it, in ticks of 10 ms."""
-    ticks = sum(int(_stat(Path(f"/proc/{pid}"))[11]) for pid in pids)
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(process: Path) -> list[str]:
-    """The fields of /proc/PID/stat (proc_pid_stat(5)) from the third on."""
-    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def thread_seconds(pids: list[int]) -> dict[int, float]:
@@ -184,9 +174,7 @@ def generate(port: int, queries: Path, load: Load, trace: Path | None = None) ->
 
 def start_load(port: int, queries: Path, load: Load, trace: Path | None = None) -> subprocess.Popen[str]:
     """The load generator, started; `finish_load` waits for its counts."""
-    numbers = [
-        str(n) for n in (load.count, load.seconds, load.window, load.rate, load.sockets, load.first)
-    ]
+    numbers = [str(n) for n in (load.count, load.seconds, load.window, load.rate, load.sockets, load.first)]
     command = [str(compiled("loadgen")), "127.0.0.1", str(port), str(queries), *numbers]
     with pinned(cores()[1]):
         return subprocess.Popen(

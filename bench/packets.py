@@ -104,9 +104,7 @@ def random_subnets(names: int, family: int = 4, count: int = 2 * data.NETWORKS) 
     """
     chance = random.Random(7)
     return (
-        query(
-            f"n{chance.randrange(names)}.{data.ZONE}", data.subnet(chance.randrange(data.NETWORKS), family)
-        )
+        query(f"n{chance.randrange(names)}.{data.ZONE}", data.subnet(chance.randrange(data.NETWORKS), family))
         for _ in range(count)
     )
 

@@ -26,7 +26,7 @@ LOOK = 0.02
 
 
 def generation(number: int) -> tuple[data.Region, ...]:
-    """The regions with addresses in 192.0.2.0/24 where `number` is even, in 198.51.100.0/24 where it is odd."""
+    """The regions with addresses in 192.0.2.0/24, or where `number` is odd in 198.51.100.0/24."""
     first = int(ipaddress.IPv4Address(("192.0.2.0", "198.51.100.0")[number % 2]))
     return tuple(
         replace(
@@ -53,7 +53,7 @@ def measure(plan: Plan) -> None:
 
 
 def _one_lane(server: Geodns, times: int, work: Path) -> dict[str, Any]:
-    """`reloads` done, the median and the longest of their `seconds`, what the load generator counted in all."""
+    """`reloads` done, the median and the longest of their seconds, the load generator's counts in all."""
     queries = work / "reload.queries"
     packets.write(queries, packets.random_subnets(data.NAMES))
     server.regions, server.all_answers = generation(0), True
@@ -76,7 +76,7 @@ def _one_lane(server: Geodns, times: int, work: Path) -> dict[str, Any]:
 
 
 def _leg(server: Geodns, queries: Path, took: list[float], times: int) -> tuple[dict[str, Any], float]:
-    """Reload until `times` are done or the leg is over; the counts of the load meanwhile, and its p99 in µs."""
+    """Reload until `times` are done or the leg is over; the load's counts meanwhile, and its p99 in µs."""
     until = time.monotonic() + LEG
     running = machine.start_load(server.port, queries, Load(count=20_000_000, seconds=LEG + WITHIN + 10))
     try:

@@ -36,7 +36,9 @@ def measure(plan: Plan) -> None:
                 print(f"round {number + 1} of {plan.rounds}, {names:,} names: {cls.title}")
                 server = cls(plan.work / cls.id, mmdb, names)
                 try:
-                    _one_server(server, {"round": number, "server": cls.id, "names": names}, files, plan, runs)
+                    _one_server(
+                        server, {"round": number, "server": cls.id, "names": names}, files, plan, runs
+                    )
                 except (BenchError, OSError) as error:
                     plan.leave_out(f"{cls.title}, {names:,} names: {error}")
                     runs.leave_out(cls.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from bench.workloads import FULL, shorter
 SERVERS: tuple[type[Server], ...] = (Nsd, Gdnsd, Knot, *LANES)
 FEW, MANY, QUICK_MANY = 1_000, 1_000_000, 100_000
 DRAWN = 200_000
-KINDS = {
+KINDS: dict[str, Callable[[int], Iterator[bytes]]] = {
     "plain": lambda names: packets.some_names(names, DRAWN),
     "ecs4": lambda names: packets.random_subnets(names, 4, DRAWN),
 }
@@ -69,7 +70,7 @@ def _query_files(work: Path, many: int) -> dict[tuple[str, int], Path]:
 def _one_server(
     cls: type[Server], many: int, queries: dict[tuple[str, int], Path], plan: Plan
 ) -> dict[str, Any]:
-    """`few` and `many`: ready_s, memory_mb, peak_mb and, by kind, a `cpu_us` for each round; `yaml`: geodns."""
+    """`few` and `many`: ready_s, memory_mb, peak_mb and by kind a `cpu_us` for each round. `yaml`: geodns."""
     small, large = (cls(plan.work / f"{cls.id}-{n}", plan.database(), n) for n in (FEW, many))
     large.ready_within = READY_WITHIN
     with started(small) as (_, ready_small), started(large) as (_, ready_large):

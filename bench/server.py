@@ -25,7 +25,7 @@ class Server:
     package = ""
     is_dns = True
     steers = True
-    regions = data.REGIONS
+    regions: tuple[data.Region, ...] = data.REGIONS
     ready_within = 30.0
 
     def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES, threads: int = 1) -> None:
@@ -119,16 +119,15 @@ class Server:
     def under(self, load: Load, queries: Path) -> dict[str, Any]:
         """What a load costs it: what the load generator counts (loadgen.c) and, for each answer,
 
-        `cpu_us` of which `user_us` outside the kernel; `busy` and `stolen`: shares of the time in which it
-        had a core, and in which the hypervisor had its core; `qps`; `second`: the share of the CPU time that
-        the second busiest thread took. BenchError where nothing is answered.
+        `cpu_us`; `busy` and `stolen`: the shares of the time in which it had a core, and in which the
+        hypervisor had its core; `qps`; `second`: the share of the CPU time that the second busiest thread
+        took. BenchError where nothing is answered.
         """
         pids = self.pids()
-        before = (machine.cpu_seconds(pids), machine.user_seconds(pids), machine.stolen_seconds())
         threads = machine.thread_seconds(pids)
+        cpu, stolen = machine.cpu_seconds(pids), machine.stolen_seconds()
         counted = machine.generate(self.port, queries, load)
-        after = (machine.cpu_seconds(pids), machine.user_seconds(pids), machine.stolen_seconds())
-        cpu, user, stolen = (b - a for a, b in zip(before, after, strict=True))
+        cpu, stolen = machine.cpu_seconds(pids) - cpu, machine.stolen_seconds() - stolen
         took = sorted(s - threads.get(t, 0.0) for t, s in machine.thread_seconds(pids).items())
         answered, seconds = counted["answered"], counted["seconds"]
         if not answered:
@@ -136,7 +135,6 @@ class Server:
         return {
             **counted,
             "cpu_us": cpu / answered * 1e6,
-            "user_us": user / answered * 1e6,
             "busy": cpu / seconds,
             "stolen": stolen / seconds,
             "qps": answered / seconds,
@@ -161,8 +159,8 @@ class Server:
         return " | ".join(lines[-3:]) or "(it said nothing)"
 
     def verify(self) -> None:
-        """Check that it steers as the policy says, by SAMPLE Client Subnets of each family, and that it denies
-        a name that does not exist; BenchError where it does not.
+        """Check that it steers as the policy says, by SAMPLE Client Subnets of each family, and denies a name
+        that does not exist; BenchError where it does not.
 
         A server that is fast because it does not look is not worth measuring.
         """
