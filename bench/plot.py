@@ -25,7 +25,7 @@ def draw(results: Results) -> bytes | None:
     }
     chart = pygal.HorizontalBar(
         title=f"CPU µs per answered query, {MIDDLE:,} names: median and range of {runs.rounds} rounds",
-        style=Style(background="white", plot_background="white", colors=COLOURS, font_family="sans-serif"),
+        style=Style(background="white", plot_background="white", colors=COLOURS, value_font_size=12),
         js=(),
         explicit_size=True,
         width=960,
@@ -33,6 +33,7 @@ def draw(results: Results) -> bytes | None:
         range=(0, 1.05 * max(max(values) for row in ranges.values() for _, values in row)),
         legend_at_bottom=True,
         legend_at_bottom_columns=len(MAIN),
+        truncate_legend=-1,
         print_values=True,
         formatter=lambda value: f"{value:.1f}",
     )

@@ -60,8 +60,7 @@ def _one_kind(server: Server, kind: Kind, queries: Path, quick: bool) -> list[di
     """Each load goes on in the file where the one before ended, so that what is new stays new."""
     asked, rows = 0, []
     if kind.before is not None:
-        before = shorter(kind.before) if quick else kind.before
-        asked += machine.generate(server.port, queries, before)["sent"]
+        asked += machine.generate(server.port, queries, kind.before)["sent"]
     for load in (kind.load, LATENCY) if kind.latency else (kind.load,):
         row = server.under(replace(shorter(load) if quick else load, first=asked), queries)
         asked += row["sent"]

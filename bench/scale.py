@@ -96,7 +96,7 @@ def _costs(
     costs: dict[int, dict[str, list[float]]] = {s.names: {kind: [] for kind in KINDS} for s in servers}
     for kind in KINDS:
         for server in servers:
-            machine.generate(server.port, queries[kind, server.names], shorter(BEFORE) if quick else BEFORE)
+            machine.generate(server.port, queries[kind, server.names], BEFORE)
         for number in range(1 if quick else ROUNDS):
             for server in servers:
                 load = replace(shorter(FULL) if quick else FULL, first=number * FULL.count)

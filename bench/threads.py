@@ -52,7 +52,7 @@ def _one_server(cls: type[Server], queries: Path, plan: Plan) -> dict[str, dict[
     one.cores = two.cores = cores()
     before, full = (replace(load, sockets=SOCKETS) for load in (ONE_PASS, FULL))
     if plan.quick:
-        before, full = shorter(before), shorter(full)
+        full = shorter(full)
     rows: dict[str, list[dict[str, Any]]] = {"1": [], "2": []}
     with started(one), started(two):
         for server in (one, two):
