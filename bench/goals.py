@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench import threads
 from bench.geodns import GeodnsNative, GeodnsPython
-from bench.peers import Gdnsd
+from bench.peers import Echo, Gdnsd
 from bench.results import POWERDNS, Results, Runs
 from bench.workloads import KINDS, MIDDLE, RATE, SIZES
 
@@ -44,7 +44,8 @@ RELOAD_P99_MS = 50.0
 class Goal:
     """`values`: what was measured, by what it was measured at ("" where there is nothing to tell apart).
 
-    None: it was not measured there. `least`: the limit is to be reached from above.
+    None: it was not measured there. `least`: the limit is to be reached from above. `floor`: what the echo
+    has in its place; a limit below it cannot be reached by whoever receives and sends as the echo does.
     """
 
     what: str
@@ -52,6 +53,7 @@ class Goal:
     values: dict[str, float | None]
     unit: str = ""
     least: bool = False
+    floor: dict[str, float | None] = field(default_factory=dict)
 
     def missed(self) -> dict[str, float]:
         """Where it was measured and not reached."""
@@ -86,8 +88,9 @@ def _peers(runs: Runs, lane: str) -> list[Goal]:
     native, found = lane == NATIVE, []
     for kinds, sizes, base, most in BESIDE_NATIVE if native else BESIDE_PYTHON:
         for kind in kinds:
-            values = {names_(n): runs.ratio(lane, base, kind, n) for n in sizes}
-            found.append(Goal(f"CPU, {TITLES[kind]} ÷ {BASES[base]}", most, values))
+            own, floor = ({names_(n): runs.ratio(s, base, kind, n) for n in sizes} for s in (lane, Echo.id))
+            what = f"CPU, {TITLES[kind]} ÷ {BASES[base]}"
+            found.append(Goal(what, most, own, floor={} if base == Echo.id else floor))
     sizes, most = (SIZES, MISSING_NATIVE) if native else ((MIDDLE,), MISSING_PYTHON)
     values = {names_(n): _denied(runs, lane, n) for n in sizes}
     found.append(Goal(f"CPU, {TITLES['missing']} ÷ plain", most, values))

@@ -38,10 +38,17 @@ def _goals(results: Results) -> list[str]:
     for lane in LANES:
         found = goals.of_lane(results, lane.id)
         if found:
-            rows = [[g.what, g.bound(), _measured(g), g.verdict()] for g in found]
-            parts += [f"## What is to be reached: {lane.title}", table(["", "", "measured", ""], rows)]
+            rows = [[g.what, g.bound(), _measured(g), _floor(g), g.verdict()] for g in found]
+            parts += [
+                f"## What is to be reached: {lane.title}",
+                table(["", "", "measured", "echo", ""], rows),
+            ]
             missed += [line for g in found for line in _missed(lane.title, g)]
     if parts:
+        parts.append(
+            "Under echo: what receiving and sending alone has in the lane's place, the floor of all that "
+            "receives and sends in the same way."
+        )
         parts += ["## What was missed", "\n".join(missed) or "Nothing of what was measured."]
     return parts
 
@@ -52,9 +59,14 @@ def _measured(goal: Goal) -> str:
     return " / ".join(shown) + (f" ({' / '.join(values)})" if any(values) else "")
 
 
+def _floor(goal: Goal) -> str:
+    return " / ".join(_two_digits(value) for value in goal.floor.values())
+
+
 def _missed(lane: str, goal: Goal) -> list[str]:
     return [
         f"- {lane}: {goal.what}{f', {at}' if at else ''}: {goal.show(value)}, to be {goal.bound()}"
+        + (" (below the echo)" if (goal.floor.get(at) or 0.0) > goal.limit else "")
         for at, value in goal.missed().items()
     ]
 
