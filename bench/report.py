@@ -81,12 +81,12 @@ def _peers(results: Results, runs: Runs) -> list[str]:
     for kind in MAIN:
         rows = [
             [s["title"], *(_spread(runs.values(i, kind.id, n)) for n in SIZES)]
-            for i, s in results.servers.items()
+            for i, s in _servers(results, runs)
         ]
         parts += [f"### {kind.title}", table([kind.id, *sizes], rows)]
     rows = [
         [s["title"], *(_spread(runs.values(i, k.id, MIDDLE)) for k in BESIDE)]
-        for i, s in results.servers.items()
+        for i, s in _servers(results, runs)
     ]
     return [
         *parts,
@@ -103,6 +103,12 @@ def _peers(results: Results, runs: Runs) -> list[str]:
     ]
 
 
+def _servers(results: Results, runs: Runs) -> list[tuple[str, dict[str, str]]]:
+    """Those that were measured, with what is known of them."""
+    measured = {row["server"] for row in runs.rows}
+    return [(server, about) for server, about in results.servers.items() if server in measured]
+
+
 def _spread(values: list[float]) -> str:
     if not values:
         return "–"
@@ -112,7 +118,7 @@ def _spread(values: list[float]) -> str:
 def _ratio_table(results: Results, runs: Runs) -> str:
     kinds = [*MAIN, *BESIDE]
     rows = []
-    for server, about in results.servers.items():
+    for server, about in _servers(results, runs):
         for base, name in (("gdnsd", "gdnsd"), (POWERDNS, "PowerDNS"), ("echo", "echo")):
             found = [runs.ratio(server, base, kind.id, MIDDLE) for kind in kinds]
             itself = server == base or (server in MODES and base == POWERDNS)
@@ -127,7 +133,7 @@ def _two_digits(value: float | None) -> str:
 
 def _latency_table(results: Results, runs: Runs) -> str:
     rows = []
-    for server, about in results.servers.items():
+    for server, about in _servers(results, runs):
         cells = [_latency(runs, server, kind.id, names) for kind in MAIN for names in SIZES]
         rows.append([about["title"], *cells])
     return table(["", *(f"{kind.id}, {names:,}" for kind in MAIN for names in SIZES)], rows)
@@ -140,7 +146,7 @@ def _latency(runs: Runs, server: str, kind: str, names: int) -> str:
 
 def _start_table(results: Results, runs: Runs) -> str:
     rows = []
-    for server, about in results.servers.items():
+    for server, about in _servers(results, runs):
         cells = []
         for names in SIZES:
             own = [s for s in runs.starts if (s["server"], s["names"]) == (server, names)]

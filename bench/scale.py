@@ -33,16 +33,17 @@ READY_WITHIN = 300.0
 ROUNDS = 5
 
 PARSE = """
-import gc, json, resource, sys, time
+import gc, json, os, sys, time
 from pathlib import Path
+from bench.machine import peak_mb
 from geodns.config.findings import Findings
 from geodns.config.yaml import read
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 gc.disable()  # as geodns does
-before, began = peak(), time.perf_counter()
+before, began = peak_mb([os.getpid()]), time.perf_counter()
 document = read(Path(sys.argv[1]), Findings())
+seconds = time.perf_counter() - began
 assert document is not None
-print(json.dumps({"seconds": time.perf_counter() - began, "memory_mb": peak() - before}))
+print(json.dumps({"seconds": seconds, "memory_mb": peak_mb([os.getpid()]) - before}))
 """
 
 
@@ -110,7 +111,11 @@ def parse_seconds(path: Path) -> dict[str, float]:
     `seconds`, and `memory_mb` at the most."""
     with machine.pinned(machine.cores()[0]):
         done = subprocess.run(
-            [sys.executable, "-c", PARSE, str(path)], capture_output=True, text=True, check=False
+            [sys.executable, "-c", PARSE, str(path)],
+            cwd=machine.HERE.parent,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode:
         raise BenchError(f"{path} could not be parsed: {done.stderr.strip()[-200:]}")
