@@ -68,6 +68,10 @@ def names(count: int = NAMES) -> Iterator[str]:
     return (f"n{i}" for i in range(count))
 
 
+def in_words(count: int) -> str:
+    return f"{count:,} name{'s' if count > 1 else ''}"
+
+
 def network(index: int, family: int = 4) -> str:
     """The `index`th of a family's 65,536 networks, in CIDR."""
     return f"10.{index >> 8 & 255}.{index & 255}.0/24" if family == 4 else f"2001:db8:{index:x}::/48"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import threads
+from bench.data import in_words
 from bench.geodns import GeodnsNative, GeodnsPython
 from bench.peers import Echo, Gdnsd
 from bench.results import POWERDNS, Results, Runs
@@ -56,8 +57,8 @@ class Goal:
     floor: dict[str, float | None] = field(default_factory=dict)
 
     def missed(self) -> dict[str, float]:
-        """Where it was measured and not reached."""
-        found = {at: value for at, value in self.values.items() if value is not None}
+        """Where it was measured and not reached, at the two digits that are shown."""
+        found = {at: round(value, 2) for at, value in self.values.items() if value is not None}
         return {at: v for at, v in found.items() if (v < self.limit if self.least else v > self.limit)}
 
     def measured(self) -> bool:
@@ -88,20 +89,16 @@ def _peers(runs: Runs, lane: str) -> list[Goal]:
     native, found = lane == NATIVE, []
     for kinds, sizes, base, most in BESIDE_NATIVE if native else BESIDE_PYTHON:
         for kind in kinds:
-            own, floor = ({names_(n): runs.ratio(s, base, kind, n) for n in sizes} for s in (lane, Echo.id))
+            own, floor = ({in_words(n): runs.ratio(s, base, kind, n) for n in sizes} for s in (lane, Echo.id))
             what = f"CPU, {TITLES[kind]} ÷ {BASES[base]}"
             found.append(Goal(what, most, own, floor={} if base == Echo.id else floor))
     sizes, most = (SIZES, MISSING_NATIVE) if native else ((MIDDLE,), MISSING_PYTHON)
-    values = {names_(n): _denied(runs, lane, n) for n in sizes}
+    values = {in_words(n): _denied(runs, lane, n) for n in sizes}
     found.append(Goal(f"CPU, {TITLES['missing']} ÷ plain", most, values))
     for kind in (*STEERED, "missing") if native else ():
-        values = {names_(n): runs.ratio(lane, Gdnsd.id, kind, n, "p99_us", RATE) for n in SIZES}
+        values = {in_words(n): runs.ratio(lane, Gdnsd.id, kind, n, "p99_us", RATE) for n in SIZES}
         found.append(Goal(f"p99 at {RATE:,} a second, {TITLES[kind]} ÷ gdnsd", 1.0, values))
     return found
-
-
-def names_(count: int) -> str:
-    return f"{count:,} name{'s' if count > 1 else ''}"
 
 
 def _denied(runs: Runs, lane: str, names: int) -> float | None:
@@ -114,7 +111,7 @@ def _scale(scale: dict[str, Any]) -> list[Goal]:
     if NATIVE not in scale:
         return []
     found = scale[NATIVE]
-    what = f"CPU at {names_(found['names'])} ÷ at 1,000"
+    what = f"CPU at {in_words(found['names'])} ÷ at 1,000"
     return [Goal(f"{what}, {kind}", FLAT, {"": flatness(found, kind)}) for kind in found["many"]["cpu_us"]]
 
 
@@ -128,7 +125,7 @@ def _changes(found: dict[str, Any] | None, ready: dict[int, float]) -> list[Goal
     if not found:
         return []
     goals = [
-        Goal(f"start to the first right answer, {names_(r['names'])}", limit, {"": r["seconds"]}, "s")
+        Goal(f"start to the first right answer, {in_words(r['names'])}", limit, {"": r["seconds"]}, "s")
         for r in found["ready"]
         if (limit := ready.get(r["names"])) is not None
     ]
@@ -138,7 +135,7 @@ def _changes(found: dict[str, Any] | None, ready: dict[int, float]) -> list[Goal
         Goal("deciding probe result to the last old answer", CHANGE_MS, {"": verdict["late_ms"]}, "ms"),
         Goal("return of the pause call to the last old answer", CHANGE_MS, {"": paused["late_ms"]}, "ms"),
         Goal("names told an old address after the pause call returned", 0, {"": paused["names_old"]}),
-        Goal(f"lost while {names_(again['names'])} are read again", 0, {"": again["lost"]}),
+        Goal(f"lost while {in_words(again['names'])} are read again", 0, {"": again["lost"]}),
         Goal("p99 of the answers meanwhile", RELOAD_P99_MS, {"": again["p99_us"] / 1e3}, "ms"),
     ]
 

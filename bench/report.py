@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 
 from bench import goals, sections
+from bench.data import in_words
 from bench.geodns import LANES
 from bench.goals import Goal
 from bench.markdown import table
@@ -77,7 +78,7 @@ def _peers(results: Results, runs: Runs) -> list[str]:
         f"Median of {runs.rounds} rounds (lowest to highest).",
         f"![CPU per answered query]({PLOT})",
     ]
-    sizes = [goals.names_(n) for n in SIZES]
+    sizes = [in_words(n) for n in SIZES]
     for kind in MAIN:
         rows = [
             [s["title"], *(_spread(runs.values(i, kind.id, n)) for n in SIZES)]
@@ -90,10 +91,10 @@ def _peers(results: Results, runs: Runs) -> list[str]:
     ]
     return [
         *parts,
-        f"### beside these, {goals.names_(MIDDLE)}",
+        f"### beside these, {in_words(MIDDLE)}",
         table(["", *(f"{k.title} ({k.id})" for k in BESIDE)], rows),
         "## Ratios of the medians",
-        f"At {goals.names_(MIDDLE)}. PowerDNS: whichever of its two modes is cheaper.",
+        f"At {in_words(MIDDLE)}. PowerDNS: whichever of its two modes is cheaper.",
         _ratio_table(results, runs),
         f"## Latency at {RATE:,} queries a second",
         "p50 / p99 in microseconds, median of the rounds.",
@@ -153,7 +154,7 @@ def _start_table(results: Results, runs: Runs) -> str:
             pair = [statistics.median(s[key] for s in own) for key in ("ready_s", "memory_mb") if own]
             cells.append(f"{pair[0]:.2f} s, {pair[1]:.0f} MiB" if pair else "–")
         rows.append([about["title"], *cells])
-    return table(["to the first right answer, and in RAM after the load", *map(goals.names_, SIZES)], rows)
+    return table(["to the first right answer, and in RAM after the load", *map(in_words, SIZES)], rows)
 
 
 def _remarks(results: Results) -> list[str]:
@@ -161,7 +162,7 @@ def _remarks(results: Results) -> list[str]:
     lines = [f"- left out: {reason}" for reason in results.skipped]
     rows = results.peers.rows if results.peers else []
     for row in rows:
-        what = f"- {row['server']}, {row['kind']}, {goals.names_(row['names'])}, round {row['round'] + 1}: "
+        what = f"- {row['server']}, {row['kind']}, {in_words(row['names'])}, round {row['round'] + 1}: "
         if row["problem"]:
             lines.append(what + row["problem"])
         if row["lost"]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, packets
+from bench.data import in_words
 from bench.geodns import LANES
 from bench.machine import BenchError
 from bench.peers import Echo, Gdnsd, Knot, Nsd, PowerDns, PowerDnsCached
@@ -33,14 +34,14 @@ def measure(plan: Plan) -> None:
         for names in SIZES:
             turn = number % max(1, len(classes))
             for cls in classes[turn:] + classes[:turn]:
-                print(f"round {number + 1} of {plan.rounds}, {names:,} names: {cls.title}")
+                print(f"round {number + 1} of {plan.rounds}, {in_words(names)}: {cls.title}")
                 server = cls(plan.work / cls.id, mmdb, names)
                 try:
                     _one_server(
                         server, {"round": number, "server": cls.id, "names": names}, files, plan, runs
                     )
                 except (BenchError, OSError) as error:
-                    plan.leave_out(f"{cls.title}, {names:,} names: {error}")
+                    plan.leave_out(f"{cls.title}, {in_words(names)}: {error}")
                     runs.leave_out(cls.id)
                     classes = [c for c in classes if c is not cls]
 

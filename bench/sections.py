@@ -6,7 +6,8 @@ import statistics
 from typing import Any
 
 from bench import changes, data, machine, reload, scale, threads, workloads
-from bench.goals import flatness, incomplete, names_
+from bench.data import in_words
+from bench.goals import flatness, incomplete
 from bench.machine import Load
 from bench.markdown import table
 from bench.results import Results
@@ -28,7 +29,7 @@ def render(results: Results) -> list[str]:
 
 
 def _scale(results: Results) -> list[str]:
-    many = names_(next(iter(results.scale.values()))["names"])
+    many = in_words(next(iter(results.scale.values()))["names"])
     kinds = list(scale.KINDS)
     rows = [
         [
@@ -41,12 +42,12 @@ def _scale(results: Results) -> list[str]:
         ]
         for server, found in results.scale.items()
     ]
-    heads = [f"{kind}, CPU µs (÷ at {names_(scale.FEW)})" for kind in kinds]
+    heads = [f"{kind}, CPU µs (÷ at {in_words(scale.FEW)})" for kind in kinds]
     yaml = [f"- {results.title(s)}: {_yaml(found)}" for s, found in results.scale.items() if "yaml" in found]
     return [
         f"## {many}",
         f"Median of {scale.ROUNDS} rounds in which a server with few names and one with many take turns.",
-        table(["", *heads, "ready after", "in RAM", "at the most", f"with {names_(scale.FEW)}"], rows),
+        table(["", *heads, "ready after", "in RAM", "at the most", f"with {in_words(scale.FEW)}"], rows),
         *(["\n".join(yaml)] if yaml else []),
     ]
 
@@ -79,10 +80,10 @@ def _changes(results: Results) -> list[str]:
 
 def _change_figures(found: dict[str, Any]) -> dict[str, str]:
     verdict, paused, again = found["verdict"], found["pause"], found["reload"]
-    few, many = names_(changes.FEW), names_(again["names"])
+    few, many = in_words(changes.FEW), in_words(again["names"])
     return {
         **{
-            f"start to the first right answer, {names_(r['names'])}": (
+            f"start to the first right answer, {in_words(r['names'])}": (
                 f"{r['seconds']:.2f} s ({r['memory_mb']:.0f} MiB)"
             )
             for r in found["ready"]
@@ -124,7 +125,7 @@ def _reload(results: Results) -> list[str]:
 Two generations of all addresses take turns. An answer, which holds both addresses of its region, is mixed
 where they are of different generations, incomplete where one is missing. As many turns as reloads: no old
 answer came after a new one. {Load.window} queries are unanswered all the time, Client Subnet IPv4 on
-{names_(data.NAMES)}; after each reload every client is new to the server. Server, reading process and load
+{in_words(data.NAMES)}; after each reload every client is new to the server. Server, reading process and load
 generator share all cores. What one took: the median and the longest, from the changed file to the answers.
 p99: the worst of the load generator's legs of {reload.LEG:.0f} s.""",
     ]
@@ -160,7 +161,7 @@ def _threads(results: Results) -> list[str]:
 def _what_it_means() -> str:
     cores = ", ".join(map(str, threads.cores()))
     told = (
-        f"Median of {threads.ROUNDS} rounds, Client Subnet IPv4 on {names_(data.NAMES)} from "
+        f"Median of {threads.ROUNDS} rounds, Client Subnet IPv4 on {in_words(data.NAMES)} from "
         f"{threads.SOCKETS} ports; the server may use the cores {cores}, the load generator core "
         f"{machine.cores()[1]}. "
     )

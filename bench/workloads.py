@@ -18,7 +18,7 @@ RATE = 20_000
 FULL = Load(count=300_000, seconds=SECONDS)
 LATENCY = Load(count=RATE // 2, seconds=2.0, rate=RATE)
 BRIEFLY = Load(count=5_000, seconds=0.3)
-ONE_PASS = Load(count=2 * data.NETWORKS, seconds=5.0)
+ONE_PASS = Load(count=2 * data.NETWORKS, seconds=10.0)
 
 
 @dataclass(frozen=True)
