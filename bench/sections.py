@@ -46,7 +46,7 @@ def _scale(results: Results) -> list[str]:
     yaml = [f"- {results.title(s)}: {_yaml(found)}" for s, found in results.scale.items() if "yaml" in found]
     return [
         f"## {many}",
-        f"Median of {scale.ROUNDS} rounds in which a server with few names and one with many take turns.",
+        f"Median of the rounds (up to {scale.ROUNDS}), few names and many in turns.",
         table(["", *heads, "ready after", "in RAM", "at the most", f"with {in_words(scale.FEW)}"], rows),
         *(["\n".join(yaml)] if yaml else []),
     ]
@@ -161,7 +161,7 @@ def _threads(results: Results) -> list[str]:
 def _what_it_means() -> str:
     cores = ", ".join(map(str, threads.cores()))
     told = (
-        f"Median of {threads.ROUNDS} rounds, Client Subnet IPv4 on {in_words(data.NAMES)} from "
+        f"Median of the rounds (up to {threads.ROUNDS}), Client Subnet IPv4 on {in_words(data.NAMES)} from "
         f"{threads.SOCKETS} ports; the server may use the cores {cores}, the load generator core "
         f"{machine.cores()[1]}. "
     )
