@@ -52,9 +52,8 @@ format: $(STAMP)  ## let ruff format the code
 	$(BIN)/ruff format geodns tests bench
 	$(BIN)/ruff check --fix -q geodns tests bench
 
-bench: databases  ## measure CPU per query beside gdnsd, Knot and PowerDNS, then many names; reports in bench/out
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench scale
+bench: databases  ## measure both lanes beside gdnsd, Knot, PowerDNS and NSD: make bench BENCH=--quick for a look
+	$(BIN)/python -m bench $(BENCH)
 
 lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 	$(BIN)/python -m pip install -q uv
