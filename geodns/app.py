@@ -36,7 +36,7 @@ from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
-from geodns.lanes import NativeLane, PythonLane
+from geodns.lanes import chosen
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
@@ -65,6 +65,7 @@ class Server:
 
     def __init__(self, settings: Settings, watcher: Watcher | None = None) -> None:
         self.settings = settings
+        self.lane = chosen(settings)
         self.started = time.time()
         self.now = int(self.started)
         self.loaded_at = 0.0
@@ -97,7 +98,6 @@ class Server:
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
         connections = _connections(settings, len(listen))
-        self.lane = NativeLane(settings, 2) if os.environ.get("LANE") == "native" else PythonLane(settings)
         self.udp = self.lane.listeners(listen, doors.silence)
         self.tcp = [
             TcpListener(
@@ -154,7 +154,8 @@ class Server:
             self._open(doors.datagrams(self), doors.streams(self))
             self.lane.take_over()
             self.secondaries.begin()
-            log.info("answering", why=self.readiness.why, dns=[*map(str, (*self.udp, *self.tcp))])
+            dns = [*map(str, (*self.udp, *self.tcp))]
+            log.info("answering", why=self.readiness.why, dns=dns, **self.lane.told())
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
             if ready is not None:

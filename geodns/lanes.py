@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from geodns.config.schema.settings import Listen, Settings
@@ -10,6 +11,7 @@ from geodns.core.index import Index
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+from geodns.native import choose, threads
 from geodns.serve.door import Door
 from geodns.serve.udp import UdpListener
 
@@ -18,13 +20,24 @@ if TYPE_CHECKING:
     from geodns.serve.native import NativeListener
 
 
+def chosen(settings: Settings) -> PythonLane:
+    """The lane that the settings choose. Raises GeodnsError where they ask for what cannot be had."""
+    native = choose(settings.lane)
+    return NativeLane(settings, threads(settings)) if native.usable else PythonLane(settings, native.why)
+
+
 class PythonLane:
-    """The reference: everything in the event loop."""
+    """The reference: everything in the event loop. `why` says why it is not the native lane."""
 
     name = "python"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, why: str = "") -> None:
         self.settings = settings
+        self.why = why
+
+    def told(self) -> Mapping[str, object]:
+        """What log and status say of the lane."""
+        return {"lane": self.name, "lane_why": self.why}
 
     def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
         """Those of the addresses to listen on, not yet bound."""
@@ -49,7 +62,7 @@ class PythonLane:
 
 
 class NativeLane(PythonLane):
-    """Threads beside the event loop. Raises ImportError where it was not built."""
+    """Threads beside the event loop, so many on each address. Only for whom `choose` has let it."""
 
     name = "native"
 
@@ -63,13 +76,22 @@ class NativeLane(PythonLane):
         self._lane: Lane | None = None
         self._listeners: list[NativeListener] = []
 
+    def told(self) -> Mapping[str, object]:
+        return {"lane": self.name, "threads": self.threads}
+
     def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
         from geodns.serve.native import NativeListener  # noqa: PLC0415
 
         limit = self.settings.limits.udp_payload
         self._listeners = [
             NativeListener(
-                at.host, at.port, door, limit, threads=self.threads, first=number * self.threads, cores=[]
+                at.host,
+                at.port,
+                door,
+                limit,
+                threads=self.threads,
+                first=number * self.threads,
+                cores=self.settings.cores,
             )
             for number, at in enumerate(listen)
         ]
