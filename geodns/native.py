@@ -1,8 +1,8 @@
 """Whether the native lane can be used: nothing imports `geodns._native` that has not asked here.
 
-The library says what it was built from, by two hashes that `native/build.rs` put into it: `LAYOUT`, of what both
-lanes must agree on, and `SOURCES`, of the crate. The latter is held against the crate where that is there: in a
-checkout, where it may have been changed since.
+The library says what it was built from, by two hashes that `native/build.rs` put into it: `LAYOUT`, of what
+both lanes must agree on, and `SOURCES`, of the crate. In a checkout the crate is there, and may have been
+changed since: then both are held against the files, elsewhere the layout alone.
 """
 
 from __future__ import annotations
