@@ -61,6 +61,13 @@ def required() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def native_lane() -> None:
+    """The native lane, where it can be used; without it the test is left."""
+    if not available().usable:
+        missing("the native lane")
+
+
+@pytest.fixture(scope="session")
 def ipv6() -> str:
     """`::1`, where the machine has it; without it the test is left."""
     try:

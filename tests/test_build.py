@@ -9,12 +9,11 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import missing
 from test_house import ROOT
 
 FAKE_CARGO = """#!/bin/sh
@@ -36,7 +35,7 @@ def toml(path: str) -> Any:
 
 class TestMake:
     @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
+    def folder(self, tmp_path: Path, required: Callable[[str], str]) -> Path:
         """The Makefile over empty files and a cargo that notes its calls; all of long ago."""
         for name in (*SOURCES, *LAYOUT):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +43,7 @@ class TestMake:
         shutil.copy(ROOT / "Makefile", tmp_path)
         (tmp_path / "bin").mkdir()
         for tool in ("sh", "make", "uname", "find", "cp", "mv", "mkdir", "date"):
-            found = shutil.which(tool) or missing(tool)
-            (tmp_path / "bin" / tool).symlink_to(found)
+            (tmp_path / "bin" / tool).symlink_to(required(tool))
         (tmp_path / "bin" / "cargo").write_text(FAKE_CARGO)
         (tmp_path / "bin" / "cargo").chmod(0o755)
         for path in tmp_path.rglob("*"):
@@ -117,8 +115,6 @@ class TestMake:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, unpacked always at the same place, so that cargo keeps one build of it."""
-    if find_spec("setuptools_rust") is None:
-        missing("setuptools-rust")
     copy = tmp_path_factory.mktemp("copy")
     kept = shutil.ignore_patterns("target", "__pycache__", "*.so")
     for name in ("geodns", "native"):
@@ -163,11 +159,11 @@ class TestWheel:
         for path in (*crate, *(ROOT / name for name in (*SOURCES, *LAYOUT))):
             assert (source / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
 
-    def test_one_wheel_for_every_python(self, source: Path, tmp_path: Path) -> None:
-        if shutil.which("cargo") is None:
-            missing("cargo")
+    def test_one_wheel_for_every_python(
+        self, source: Path, tmp_path: Path, required: Callable[[str], str]
+    ) -> None:
         target = str(ROOT / "native" / "target")
-        wheel = self.wheel(source, tmp_path / "wheels", CARGO="cargo", CARGO_TARGET_DIR=target)
+        wheel = self.wheel(source, tmp_path / "wheels", CARGO=required("cargo"), CARGO_TARGET_DIR=target)
         assert LIBRARY in wheel.namelist()
         assert self.told(wheel, tmp_path / "installed") == "Availability(usable=True, why='')"
 

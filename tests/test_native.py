@@ -10,10 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import missing
 from test_house import ROOT, imports, sources, within
 
 from geodns import native
+from geodns.app import Server
 from geodns.config.settings import load_settings
 from geodns.errors import GeodnsError
 from geodns.lanes import NativeLane, PythonLane, chosen
@@ -32,10 +32,8 @@ def test_it_is_on_where_it_can_be_built() -> None:
 
 class TestWhatItWasBuiltFrom:
     @pytest.fixture
-    def here(self, tmp_path: Path) -> Path:
+    def here(self, tmp_path: Path, native_lane: None) -> Path:
         """A copy of the checkout that the library was built from; the package in it."""
-        if not available().usable:
-            missing("the native lane")
         kept = shutil.ignore_patterns("target", "__pycache__", "*.so")
         for name in ("geodns", "native"):
             shutil.copytree(ROOT / name, tmp_path / name, ignore=kept)
@@ -163,6 +161,13 @@ class TestTheChoice:
             "lane: native cannot be had: the native lane is not built (so build it), or set lane: auto"
         )
 
+    def test_and_then_nothing_starts(self, machine: SimpleNamespace, tmp_path: Path) -> None:
+        machine.available = Availability(False, "it rains")
+        settings = load_settings(None, {"lane": "native", "state": str(tmp_path / "state")}, {})
+        with pytest.raises(GeodnsError, match="it rains"):
+            Server(settings)
+        assert list(tmp_path.iterdir()) == []
+
     def test_auto_waits_until_it_is_wired(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(native, "WIRED", False)
         assert choose("auto") == Availability(False, "lane: auto does not choose the native lane yet")
@@ -190,9 +195,8 @@ class TestTheChoice:
         assert type(lane) is PythonLane
         assert lane.told() == {"lane": "python", "lane_why": "the settings say so"}
 
+    @pytest.mark.usefixtures("native_lane")
     def test_the_native_lane_says_with_how_many_threads(self) -> None:
-        if not available().usable:
-            missing("the native lane")
         lane = chosen(load_settings(None, {}, {}))
         assert isinstance(lane, NativeLane)
         assert lane.told() == {"lane": "native", "threads": 3}

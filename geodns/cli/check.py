@@ -84,7 +84,7 @@ def _lane(settings: Settings) -> list[Problem]:
         if choose(settings.lane).usable:
             threads(settings)
     except GeodnsError as error:
-        return [Problem("lane", str(error), Position("lane"))]
+        return [Problem("lane", str(error), Position("settings"))]
     return []
 
 
