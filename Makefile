@@ -16,7 +16,7 @@ PYTHONS := geodns tests bench setup.py
 
 # What shows the packet code, and is quick enough to be run twice.
 PACKET_TESTS := $(addprefix tests/test_,$(addsuffix .py,wire cookies reception replay replay_edges fit limit \
-	serve_udp serve_tcp serve_streams serve_edges))
+	serve_udp serve_native serve_tcp serve_streams serve_edges))
 A_MILLION := tests/test_limit.py::test_a_million_forged_networks_leave_a_limited_one_limited_and_memory_bounded
 
 .DEFAULT_GOAL := help

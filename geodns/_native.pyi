@@ -1,7 +1,7 @@
 """The border between Python and the native lane (native/src/border.rs): data in, counters and replies out."""
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Callable, Sequence, Set
+from typing import Any, final
 
 from geodns.core import table
 from geodns.core.reception import Reception
@@ -43,8 +43,56 @@ class Names:
         """Octets of memory that this takes."""
 
 @final
+class Survey:
+    """All that is known of addresses laid over each other: own networks, and the records of databases.
+
+    `databases`: the octets of the City, Country, ASN and ISP files, None where there is none. `own4`,
+    `own6`: runs of (first address, number), the first at 0. `subdivisions`, `city`, `coordinates`: whether
+    these parts of records are wanted; `systems`: the autonomous systems that somebody asks for, others are
+    told as 0. Made without holding up other threads. Raises ValueError for a database that cannot be read.
+    """
+
+    def __init__(
+        self,
+        databases: Sequence[bytes | None],
+        own4: Sequence[tuple[int, int]],
+        own6: Sequence[tuple[int, int]],
+        *,
+        subdivisions: bool,
+        city: bool,
+        coordinates: bool,
+        systems: Set[int],
+    ) -> None: ...
+    def places(self) -> list[tuple[int, int, int, int, int]]:
+        """The different places: the number of own networks, and of the record of each database."""
+
+    def records(self, database: int) -> list[dict[str, Any]]:
+        """The records of a database, in the layout of its file, by their numbers."""
+
+    def classified(self, classes: Sequence[int], everybody: bool) -> Places:
+        """Compile a plan: a class for each place. `everybody`: nothing of a client's place was asked."""
+
+    def runs(self) -> int:
+        """How many runs of addresses there are, over which all is the same."""
+
+@final
+class Places:
+    """The classes of a plan by address, neighbours of the same class merged."""
+
+    def ranges(self) -> tuple[int, int]:
+        """How many there are, of IPv4 and of IPv6."""
+
+@final
 class Classifier:
-    """From a client to its class in a plan."""
+    """From a client to its class in each plan.
+
+    A plan is its places, and the numbers of the classes in them. `widest4`, `widest6`: the shortest scopes to
+    tell, in bits.
+    """
+
+    def __init__(self, plans: Sequence[tuple[Places, Sequence[int]]], widest4: int, widest6: int) -> None: ...
+    def find(self, plan: int, family: int, address: int, prefix: int) -> tuple[int, int]:
+        """A client's class in a plan, and the scope for which it holds. Raises ValueError without a plan."""
 
 @final
 class Lane:
@@ -74,7 +122,9 @@ class Lane:
     def agree(self, terms: Terms, payload: int, signed: bool) -> None:
         """Other terms from now on. `signed`: queries with a TSIG record are Python's to answer."""
 
-    def serve(self, sockets: list[int], *, first: int, waiting: int, cores: list[int]) -> Service:
+    def serve(
+        self, descriptors: list[int], *, first: int, waiting: int, cores: list[int], rate: Rate | None
+    ) -> UdpService:
         """Answer what arrives on UDP sockets (descriptors, which are duplicated), with a thread each.
 
         `first` is the number of the first of these among the lane's threads. At most `waiting` packets wait
@@ -103,34 +153,51 @@ class Lane:
         """
 
 @final
-class Service:
-    """The threads of one address and port."""
-
-    @property
-    def ear(self) -> int:
-        """A descriptor that is readable while packets wait to be taken."""
-
-    def stop(self) -> None:
-        """Stop answering: when this returns no thread is left."""
-
-    def counts(self) -> tuple[int, int, int, int, int, int, int]:
-        """(received, silent, faults, errors, unsent, passed on, dropped for want of room) since the start."""
-
-    def last_fault(self) -> str:
-        """What the last fault said; empty where there was none."""
-
-    def take(self, most: int) -> list[Passed]:
-        """The packets that wait, the oldest first."""
+class Asker:
+    """The way back to whom a packet that was passed came from."""
 
 @final
-class Passed:
-    """A packet that is Python's to answer."""
+class UdpService:
+    """Threads that answer on sockets of one address and port; what they pass is read like from a socket."""
+
+    def fileno(self) -> int:
+        """Readable while packets wait that were passed."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, tuple[str, Asker]]:
+        """A packet and its client's address as text, without zone. BlockingIOError where none waits."""
+
+    def sendto(self, reply: bytes, client: tuple[str, Asker], /) -> None:
+        """Answer a packet that was passed, from the address that it asked. OSError."""
+
+    def counts(self) -> dict[str, int]:
+        """Since the start: received, silent, faults, errors, unsent, passed, unpassed."""
+
+    def last_fault(self) -> str:
+        """What the last panic said, and where; empty where there was none."""
+
+    def stop(self) -> None:
+        """Stop answering and close the sockets: no thread is left when this returns."""
+
+@final
+class Rate:
+    """The rate limit of all threads: `core.limit.Limiter`, with times of its own (docs/adr/0016)."""
 
     @property
-    def packet(self) -> bytes: ...
+    def outcomes(self) -> dict[str, int]: ...
     @property
-    def client(self) -> str:
-        """The source's address, without a zone."""
-
-    def reply(self, octets: bytes) -> bool:
-        """Send the reply, from the address that was asked; false where the system does not take it."""
+    def displaced(self) -> int: ...
+    @property
+    def watched(self) -> int: ...
+    def __new__(
+        cls,
+        responses: int,
+        *,
+        slip: int = 1,
+        exempt: list[str] = ...,
+        dry_run: bool = False,
+        blocks: int = 65536,
+        payload: int = 1232,
+    ) -> Rate: ...
+    def over(self, client: str, now: int) -> bool: ...
+    def spares(self, client: str, trusted: bool) -> bool: ...
+    def turn_away(self, packet: bytes) -> bytes | None: ...

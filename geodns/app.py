@@ -41,7 +41,7 @@ from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
-from geodns.preparing import Prepared, catch_up, prepare
+from geodns.preparing import Prepared, catch_up, prepare, relocate
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
@@ -225,6 +225,9 @@ class Server:
     # the query's way
 
     def _classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
+        places = self.replay.places
+        if places is not None:
+            return places.find(plan, subnet.family, subnet.address, subnet.prefix)
         return self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
 
     # the change's way
@@ -297,7 +300,7 @@ class Server:
         """Put a reading into service."""
         self.world = catch_up(self, prepared)
         sheets = prepared.sheets
-        hooks = Hooks(sheets.tally, self._classify, sheets.fill)
+        hooks = Hooks(sheets.tally, self._classify, sheets.fill, prepared.places)
         if hasattr(self, "replay"):
             self.replay.reload(prepared.index, sheets.sheets, hooks)
             self.operations.book()
@@ -354,13 +357,12 @@ class Server:
         while True:
             await asyncio.sleep(FOLLOW)
             if self.databases.changed():
-                found = await asyncio.to_thread(self.databases.reload)
+                async with self._loading:
+                    found = await asyncio.to_thread(self.databases.reload)
+                    await relocate(self)
                 self.database_problem = [str(problem) for problem in found]
                 for line in self.database_problem:
                     log.error("a geo database was not taken", problem=line)
-                lines, policies = self.reading.lines, self.world.policies.values()
-                self.geography = Geography(self.databases.current, lines, policies)
-                self.replay.forget()
 
     async def _follow_secrets(self) -> None:
         told = ""

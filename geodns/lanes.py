@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from geodns.config.schema.settings import Listen, Settings
+from geodns.core.compile.sheets import Sheets
 from geodns.core.index import Index
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+from geodns.geo.locate import Geography
 from geodns.native import choose, threads
 from geodns.serve.door import Door
 from geodns.serve.udp import UdpListener
 
 if TYPE_CHECKING:
-    from geodns._native import Lane
+    from geodns._native import Classifier, Lane, UdpService
     from geodns.serve.native import NativeListener
+
+WAITING = 1024  # packets that wait for Python
 
 
 def chosen(settings: Settings) -> PythonLane:
@@ -51,6 +56,13 @@ class PythonLane:
             await asyncio.sleep(0)
         return index
 
+    async def places(self, geography: Geography, sheets: Sheets) -> Classifier | None:
+        """Where all clients are, if this lane wants that known; their classes are numbered in `sheets` then.
+
+        Raises GeodnsError where a database cannot be read.
+        """
+        return None
+
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
         """What answers packets."""
         limits = self.settings.limits
@@ -68,8 +80,12 @@ class NativeLane(PythonLane):
 
     def __init__(self, settings: Settings, threads: int) -> None:
         super().__init__(settings)
-        from geodns.core.native import NativeIndex, NativeReplay  # noqa: PLC0415 - it need not be there
+        from geodns._native import Classifier  # noqa: PLC0415 - it need not be there
+        from geodns.core.native import NativeIndex, NativeReplay  # noqa: PLC0415
+        from geodns.geo.compiled import Compiler  # noqa: PLC0415
 
+        self._compiler = Compiler()
+        self._classifier = Classifier
         self.threads = threads
         self._index = NativeIndex
         self._replay = NativeReplay
@@ -83,22 +99,21 @@ class NativeLane(PythonLane):
         from geodns.serve.native import NativeListener  # noqa: PLC0415
 
         limit = self.settings.limits.udp_payload
-        self._listeners = [
-            NativeListener(
-                at.host,
-                at.port,
-                door,
-                limit,
-                threads=self.threads,
-                first=number * self.threads,
-                cores=self.settings.cores,
-            )
-            for number, at in enumerate(listen)
-        ]
+        self._listeners = [NativeListener(at.host, at.port, door, limit, self.threads) for at in listen]
         return [*self._listeners]
 
     async def index(self, names: Names) -> Index:
         return await asyncio.to_thread(self._index, names)
+
+    async def places(self, geography: Geography, sheets: Sheets) -> Classifier | None:
+        plans = [classes.plan for classes in sheets.classes]
+        compiled = await asyncio.to_thread(self._compiler.compile, geography, plans)
+        numbered = [
+            (one.places, [classes.number(order) for order in one.orders])
+            for one, classes in zip(compiled, sheets.classes, strict=True)
+        ]
+        widest = self.settings.ecs.widest
+        return self._classifier(numbered, widest.ipv4, widest.ipv6)
 
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
         limits = self.settings.limits
@@ -110,6 +125,11 @@ class NativeLane(PythonLane):
         return made
 
     def take_over(self) -> None:
+        for number, listener in enumerate(self._listeners):
+            listener.hand_over(partial(self._begin, number * self.threads))
+
+    def _begin(self, first: int, descriptors: list[int]) -> UdpService:
         assert self._lane is not None
-        for listener in self._listeners:
-            listener.hand_over(self._lane)
+        return self._lane.serve(
+            descriptors, first=first, waiting=WAITING, cores=self.settings.cores, rate=None
+        )

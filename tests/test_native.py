@@ -20,7 +20,7 @@ from geodns.lanes import NativeLane, PythonLane, chosen
 from geodns.native import Availability, available, choose, judged, threads
 
 BORDER = "geodns._native"
-BEHIND = ("geodns.core.native", "geodns.serve.native")  # import the border, and are imported by `lanes` alone
+BEHIND = ("geodns.core.native", "geodns.geo.compiled")  # import the border, and are imported by `lanes` alone
 
 
 def test_it_is_on_where_it_can_be_built() -> None:
@@ -112,7 +112,7 @@ class TestWhatIsHere:
         assert self.why(package).startswith("the native lane cannot be loaded: ")
 
     def test_all_else_works_without_it(self, package: Path) -> None:
-        modules = [name for name in sources() if name != "geodns.core.native" and "__main__" not in name]
+        modules = sources().keys() - {*BEHIND}
         assert self.told(package, f"import {', '.join(modules)}") == ""
 
 

@@ -8,6 +8,7 @@ import errno
 import re
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -26,8 +27,8 @@ class Wakes:
     def __init__(self) -> None:
         self.wake: Callable[[], None] = lambda: None
 
-    def add_reader(self, fd: object, callback: Callable[[], None]) -> None:
-        self.wake = callback
+    def add_reader(self, fd: object, callback: Callable[..., None], *args: object) -> None:
+        self.wake = partial(callback, *args)
 
     def remove_reader(self, fd: object) -> None:
         self.wake = lambda: None

@@ -80,7 +80,9 @@ def identity(path: Path) -> Identity | None:
 class Database:
     """An open database of one kind. Lookups never raise: what cannot be read is counted in `errors`."""
 
-    def __init__(self, path: Path, kind: Kind, reader: maxminddb.Reader, metadata: Metadata) -> None:
+    def __init__(
+        self, path: Path, kind: Kind, reader: maxminddb.Reader, metadata: Metadata, copy: BinaryIO
+    ) -> None:
         self.path = path
         self.kind = kind
         self.type = metadata.database_type
@@ -90,6 +92,7 @@ class Database:
         self.errors = 0
         self._ipv6 = metadata.ip_version == 6
         self._reader = reader
+        self._copy = copy
         self._find = reader.get_with_prefix_len
 
     def lookup(self, address: Address) -> tuple[Mapping[str, Any], int]:
@@ -97,16 +100,27 @@ class Database:
 
         The length is in the address's own family; without a record it is that of the hole around the
         address. A database of IPv4 alone knows nothing of all of IPv6: length 0. A record that cannot be
-        read holds for this address only.
+        read holds for this address only. Nothing is known either of IPv6 addresses in which IPv4 ones are
+        embedded: who covers the whole IPv4 address was taken for that one before (`core.edns.unwrap`), and of
+        the others the file says what holds for somebody else, by its aliases.
         """
-        if address.version == 6 and not self._ipv6:
-            return {}, 0
+        if address.version == 6:
+            if not self._ipv6:
+                return {}, 0
+            inside = _embedding(int(address))
+            if inside:
+                return {}, inside
         try:
             record, length = self._find(address)
         except (maxminddb.InvalidDatabaseError, ValueError):
             self.errors += 1
             return {}, address.max_prefixlen
         return (record if type(record) is dict else {}), length
+
+    def octets(self) -> bytes:
+        """The file as it was when it was opened."""
+        self._copy.seek(0)
+        return self._copy.read()
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """The records of all blocks in the order of their addresses; for small databases and samples only.
@@ -130,14 +144,24 @@ class Database:
         return max(0.0, (now - self.built) / 86400)
 
 
+# ::/96, mapped, 64:ff9b::/96, Teredo, 6to4: the first octets, and the prefix length
+_EMBEDDED = {96: {0, 0xFFFF, 0x0064FF9B << 64}, 32: {0x20010000}, 16: {0x2002}}
+
+
+def _embedding(address: int) -> int:
+    """The prefix length of the range of embedded IPv4 addresses that an IPv6 address lies in, else 0."""
+    return next((bits for bits, found in _EMBEDDED.items() if address >> 128 - bits in found), 0)
+
+
 def open_database(path: Path, kind: Kind) -> Database:
     """Open the database at `path`, which must be of this kind. Raises GeodnsError with one line."""
     copy = _private_copy(path)
     try:
         reader = _map(copy, path)
+        kept = copy.open("rb")
     finally:
         copy.unlink(missing_ok=True)
-    database = Database(path, kind, reader, _metadata(reader, path))
+    database = Database(path, kind, reader, _metadata(reader, path), kept)
     actual = kind_of(database.type)
     if actual is not kind:
         advice = f"put it under databases.{actual}" if actual else f"a {_example(kind)} is wanted"

@@ -37,6 +37,17 @@ class Networks:
         self._runs4 = _runs({n: lines for n, lines in parsed.items() if n.version == 4}, 32)
         self._runs6 = _runs({n: lines for n, lines in parsed.items() if n.version == 6}, 128)
 
+    def runs(self, version: int) -> tuple[list[tuple[int, int]], list[_Answer]]:
+        """A family's runs as (first address, number of the answer), and the different answers."""
+        runs, bits = (self._runs4, 32) if version == 4 else (self._runs6, 128)
+        numbers: dict[_Answer, int] = {}
+        found = [
+            (start, numbers.setdefault(answer, len(numbers)))
+            for start, answer in zip(runs.starts, runs.answers, strict=True)
+            if start >> bits == 0
+        ]
+        return found, list(numbers)
+
     def lookup(self, address: IPv4Address | IPv6Address) -> tuple[frozenset[str], frozenset[str], int]:
         """(own, lines, block): every own network that holds the address; the lines that its longest network
         with a line names; the prefix length of the largest block around it over which `own` is the same.

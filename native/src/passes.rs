@@ -12,9 +12,15 @@ use crate::sockets::Source;
 pub struct Passed {
     /// The packet.
     pub octets: Box<[u8]>,
-    /// Whom to answer, and from which address.
+    /// Whom to answer.
+    pub asker: Asker,
+}
+
+/// The way back to whom a packet came from.
+pub struct Asker {
+    /// Its address, and which one it asked.
     pub source: Source,
-    /// On which of the service's sockets.
+    /// Which of the service's sockets that was at.
     pub socket: usize,
 }
 
@@ -54,19 +60,17 @@ impl Passes {
         taken
     }
 
-    /// Up to `most` of those that wait, the oldest first. Where some are left the bell is rung again.
-    pub fn take(&self, most: usize) -> Vec<Passed> {
-        // In this order: what is put in behind the second line rings again, what was before is seen below.
-        let _ = (&self.ear).read(&mut [0; 16]);
-        self.rung.store(false, Ordering::SeqCst);
-        let found = (0..most).map_while(|_| self.waiting.pop()).collect();
-        if !self.waiting.is_empty() {
-            self.ring();
-        }
-        found
+    /// The one that waits longest. After None the bell is silent until another is put in.
+    pub fn next(&self) -> Option<Passed> {
+        self.waiting.pop().or_else(|| {
+            // What is put in from here on rings again; what was before, without ringing, is found now.
+            self.rung.store(false, Ordering::SeqCst);
+            let _ = (&self.ear).read(&mut [0; 16]);
+            self.waiting.pop().inspect(|_| self.ring())
+        })
     }
 
-    /// Readable while packets wait: for an event loop.
+    /// Readable until `next` gives None: for an event loop.
     pub fn ear(&self) -> &UnixStream {
         &self.ear
     }

@@ -5,7 +5,9 @@ The order is what makes a *class*: it depends on configuration and geography alo
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
 
 from geodns.core.place import Place, Uses, unmet, uses
@@ -75,6 +77,12 @@ class Plan:
                 break
         return self._spell_out(rule, index, tuple(tried), asked, place)
 
+    def alike(self, place: Place) -> Hashable:
+        """What of a place the order depends on: places for which this is equal have the same order."""
+        asked = _asked_values(self.policy)
+        ranking = tuple(region.id for region in sort_by_distance(self.regions, place))
+        return asked(place), ranking
+
     def _spell_out(
         self, rule: Rule, index: int, tried: tuple[Tried, ...], asked: Uses, place: Place
     ) -> Ordered:
@@ -107,6 +115,36 @@ class Plan:
         if implied == len(groups):
             implied = -1
         return Ordered(tuple(groups), index, tried, asked, implied, measured)
+
+
+class _Values:
+    """The values that a policy's rules ask for: what else a place holds makes no difference to them."""
+
+    def __init__(self, policy: Policy) -> None:
+        whens = [rule.when for rule in policy.rules]
+        self._own = frozenset(n for when in whens for n in when.networks)
+        self._lines = frozenset(line for when in whens for line in when.lines)
+        self._asns = frozenset(asn for when in whens for asn in when.asns)
+        self._cities = any(when.cities for when in whens)
+        self._subdivisions = frozenset(s for when in whens for s in when.subdivisions)
+        self._countries = frozenset(c for when in whens for c in when.countries)
+        self._continents = frozenset(c for when in whens for c in when.continents)
+
+    def __call__(self, place: Place) -> Hashable:
+        return (
+            place.own & self._own,
+            place.lines & self._lines,
+            place.asn if place.asn in self._asns else 0,
+            (place.city, place.geoname_id, place.subdivisions) if self._cities else (),
+            self._subdivisions.intersection(place.subdivisions),
+            place.country if place.country in self._countries else "",
+            place.continent if place.continent in self._continents else "",
+        )
+
+
+@lru_cache(maxsize=256)
+def _asked_values(policy: Policy) -> _Values:
+    return _Values(policy)
 
 
 def sort_by_distance(regions: tuple[Region, ...], place: Place) -> list[Region]:
