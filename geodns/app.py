@@ -36,7 +36,7 @@ from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
-from geodns.lanes import PythonLane
+from geodns.lanes import chosen
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
@@ -65,6 +65,8 @@ class Server:
 
     def __init__(self, settings: Settings, watcher: Watcher | None = None) -> None:
         self.settings = settings
+        self.query_log = QueryLog(self)
+        self.lane = chosen(settings, partial(self.query_log.note, "udp"))
         self.started = time.time()
         self.now = int(self.started)
         self.loaded_at = 0.0
@@ -88,7 +90,6 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
         self.secondaries = Secondaries(settings, os.environ, lambda: self.now)
@@ -96,7 +97,6 @@ class Server:
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
         connections = _connections(settings, len(listen))
-        self.lane = _lane(settings, self)
         self.udp = self.lane.listeners(listen, doors.silence)
         self.tcp = [
             TcpListener(
@@ -153,7 +153,8 @@ class Server:
             self._open(doors.datagrams(self), doors.streams(self))
             self.lane.take_over()
             self.secondaries.begin()
-            log.info("answering", why=self.readiness.why, dns=[*map(str, (*self.udp, *self.tcp))])
+            dns = [*map(str, (*self.udp, *self.tcp))]
+            log.info("answering", why=self.readiness.why, dns=dns, **self.lane.told())
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
             if ready is not None:
@@ -375,15 +376,6 @@ class Server:
                 log.error("the secrets of cookies are not renewed", problem=problem)
             told = problem
             await asyncio.sleep(FOLLOW)
-
-
-def _lane(settings: Settings, server: Server) -> PythonLane:
-    if os.environ.get("LANE") == "native":
-        from geodns.threads import NativeLane  # noqa: PLC0415
-
-        threads = int(os.environ.get("THREADS", "1"))
-        return NativeLane(settings, threads, partial(server.query_log.note, "udp"))
-    return PythonLane(settings)
 
 
 def _listen(settings: Settings) -> list[Listen]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from geodns.config.schema.settings import Listen, Settings
@@ -13,22 +14,41 @@ from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
 from geodns.geo.locate import Geography
+from geodns.native import choose, threads
 from geodns.serve.door import Door
+from geodns.serve.native import Tell
 from geodns.serve.udp import UdpListener
 
 if TYPE_CHECKING:
     from geodns._native import Classifier, Rate
 
 
+def chosen(settings: Settings, tell: Tell) -> PythonLane:
+    """The lane that the settings choose. Raises GeodnsError where they ask for what cannot be had.
+
+    `tell`: see the native lane's.
+    """
+    native = choose(settings.lane)
+    if not native.usable:
+        return PythonLane(settings, native.why)
+    from geodns.threads import NativeLane  # noqa: PLC0415 - what it imports need not be there
+
+    return NativeLane(settings, threads(settings), tell)
+
+
 class PythonLane:
-    """The reference: everything in the event loop."""
+    """The reference: everything in the event loop. `why` says why it is not the native lane."""
 
     name = "python"
-    threads = 1
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, why: str = "") -> None:
         self.settings = settings
         self.limiter: Limiter | Rate | None = None
+        self.why = why
+
+    def told(self) -> Mapping[str, object]:
+        """What log and status say of the lane."""
+        return {"lane": self.name, "lane_why": self.why}
 
     def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
         """Those of the addresses to listen on, not yet bound."""

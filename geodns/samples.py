@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Numbers = dict[tuple[str, ...], float]
 
-LANE = "python"
 RCODES = {0: "NOERROR", 3: "NXDOMAIN", 6: "YXDOMAIN"}
 
 
@@ -66,7 +65,7 @@ def samples(server: Server, totals: Totals) -> Samples:
     slowest = server.reading.slowest
     databases = server.geography.describe(time.time())
     return Samples(
-        build={(version("geodns"), LANE, platform.python_version()): 1},
+        build={(version("geodns"), server.lane.name, platform.python_version()): 1},
         ready={(): server.readiness.ready},
         queries=queries,
         answers=answers,

@@ -6,6 +6,7 @@ Imported only where that library was found fit to be used.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from geodns import _native
@@ -49,6 +50,9 @@ class NativeLane(PythonLane):
                 payload=limits.udp_payload,
             )
 
+    def told(self) -> Mapping[str, object]:
+        return {"lane": self.name, "threads": self.threads}
+
     def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
         limit, threads, tell = self.settings.limits.udp_payload, self.threads, self._tell
         self._listeners = [NativeListener(at.host, at.port, door, limit, threads, tell) for at in listen]
@@ -83,5 +87,7 @@ class NativeLane(PythonLane):
     def _begin(self, first: int, descriptors: list[int]) -> _native.UdpService:
         assert self._lane is not None
         rate = self.limiter if isinstance(self.limiter, _native.Rate) else None
-        shown = self.settings.log.queries
-        return self._lane.serve(descriptors, first=first, waiting=WAITING, cores=[], rate=rate, shown=shown)
+        cores, shown = self.settings.cores, self.settings.log.queries
+        return self._lane.serve(
+            descriptors, first=first, waiting=WAITING, cores=cores, rate=rate, shown=shown
+        )

@@ -37,6 +37,7 @@ APP = (
     "doors",
     "lanes",
     "loading",
+    "native",
     "offline",
     "operations",
     "preparing",

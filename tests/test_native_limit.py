@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from geodns.core.limit import SECOND, Limiter
 
 native = pytest.importorskip("geodns._native", reason="the native lane is not built")
+pytestmark = pytest.mark.usefixtures("native_lane")  # nor is a stale one of any use
 
 MS = SECOND // 1000
 START = 7 * SECOND
