@@ -1,7 +1,7 @@
 """The border between Python and the native lane (native/src/border.rs): data in, counters and replies out."""
 
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Any, final
 
 from geodns.core import table
 from geodns.core.reception import Reception
@@ -43,8 +43,76 @@ class Names:
         """Octets of memory that this takes."""
 
 @final
+class Layer:
+    """One fact about every address of both families, as a number; a block is as large as it is the same.
+
+    Numbers count from 0. What takes long is done without holding up other threads. Raises ValueError for a
+    number that has no value.
+    """
+
+    def __init__(self, v4: Sequence[tuple[int, int]], v6: Sequence[tuple[int, int]]) -> None:
+        """From (first address, number), ascending, the first address 0."""
+
+    @staticmethod
+    def read(content: bytes, parts: set[str]) -> tuple[Layer, Records]:
+        """A MaxMind DB file: where which record holds, number 0 the empty one; of records only these entries.
+
+        Raises ValueError for a file that cannot be read as a whole. A record that cannot be is empty.
+        """
+
+    @staticmethod
+    def over(layers: Sequence[Layer]) -> tuple[Layer, list[list[int]]]:
+        """What layers, one at least, say together, and by number the numbers that they have."""
+
+    def mapped(self, values: Sequence[int]) -> Layer:
+        """The layer with the value of each number in its place."""
+
+    def addresses(self, numbers: int) -> list[int]:
+        """How many IPv4 addresses have each of so many numbers."""
+
+    def starts(self) -> tuple[list[int], list[int]]:
+        """The first addresses of the blocks' runs, of IPv4 and of IPv6."""
+
+@final
+class Records:
+    """The different records of a database. What has a type that is never asked for is None in them."""
+
+    def __len__(self) -> int: ...
+    def pick(self, numbers: Sequence[int]) -> list[dict[str, Any]]: ...
+
+@final
+class Places:
+    """The classes of a plan by address, under numbers of its own."""
+
+    def __init__(self, classes: Layer, everybody: bool) -> None:
+        """`everybody`: no part of a client's place was asked, whatever its class is holds for all."""
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        """Into how many runs of one class each the addresses of IPv4 and IPv6 are cut."""
+
+    @property
+    def size(self) -> int:
+        """Octets of memory that this takes."""
+
+@final
 class Classifier:
-    """From a client to its class in a plan."""
+    """From a client to its class in a plan. Never changes; any thread may ask."""
+
+    def __init__(self, plans: Sequence[tuple[Places, Sequence[int]] | None], ipv4: int, ipv6: int) -> None:
+        """For each plan its places and the class of each of their numbers, None: Python is to be asked.
+
+        `ipv4`, `ipv6`: the shortest scopes to give.
+        """
+
+    def find(self, plan: int, family: int, address: int, prefix: int, shift: int) -> tuple[int, int] | None:
+        """(class, scope) as `Sheets.classify`, but that the scope may be wider where that is as true."""
+
+    def find_all(self, plan: int, family: int, addresses: bytes) -> bytes:
+        """What is found for many whole addresses, packed: class in four octets and scope in one, for each.
+
+        Raises ValueError where Python is to be asked.
+        """
 
 @final
 class Lane:

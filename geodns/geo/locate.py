@@ -72,20 +72,7 @@ class Geography:
         own, lines, own_block = self._networks.lookup(address)
         carrier, asn_block = self._carrier(address)
         where, geo_block = self._where(address)
-        place = Place(
-            own=own,
-            lines=lines or self._by_asn.get(carrier.asn, _NO_LINES),
-            asn=carrier.asn,
-            organization=carrier.organization,
-            isp=carrier.isp,
-            city=where.city,
-            geoname_id=where.geoname_id,
-            subdivisions=where.subdivisions,
-            country=where.country,
-            continent=where.continent,
-            at=where.at,
-            at_from=where.at_from,
-        )
+        place = place_of(own, lines or self._by_asn.get(carrier.asn, _NO_LINES), carrier, where)
         return Located(place, own_block, asn_block, geo_block)
 
     def explain(self, address: Address) -> tuple[Evidence, ...]:
@@ -112,9 +99,9 @@ class Geography:
     def _where(self, address: Address) -> tuple[Where, int]:
         """The City database's word, completed by the Country database where it names no country."""
         record, block = self._city.lookup(address) if self._city else ({}, 0)
-        if self._country is not None and not _text(record.get("country"), "iso_code"):
+        if self._country is not None and not _names_country(record):
             other, other_block = self._country.lookup(address)
-            record, block = {**other, **record, "country": other.get("country")}, max(block, other_block)
+            record, block = completed(record, other), max(block, other_block)
         return (where_of(record) if record else _NOWHERE), block
 
 
@@ -138,6 +125,24 @@ _NO_CARRIER = Carrier(0, "", "")
 _NOWHERE = Where("", 0, (), "", "", None, "")
 
 
+def place_of(own: frozenset[str], lines: frozenset[str], carrier: Carrier, where: Where) -> Place:
+    """What is known of a client, put together."""
+    return Place(
+        own=own,
+        lines=lines,
+        asn=carrier.asn,
+        organization=carrier.organization,
+        isp=carrier.isp,
+        city=where.city,
+        geoname_id=where.geoname_id,
+        subdivisions=where.subdivisions,
+        country=where.country,
+        continent=where.continent,
+        at=where.at,
+        at_from=where.at_from,
+    )
+
+
 def carrier_of(by_number: Mapping[str, Any], by_provider: Mapping[str, Any]) -> Carrier:
     best = by_number if "autonomous_system_number" in by_number else by_provider
     return Carrier(
@@ -145,6 +150,11 @@ def carrier_of(by_number: Mapping[str, Any], by_provider: Mapping[str, Any]) -> 
         _text(best, "autonomous_system_organization"),
         _text(by_provider, "isp"),
     )
+
+
+def completed(record: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A City database's record, completed by the Country database's where it names no country."""
+    return record if _names_country(record) else {**other, **record, "country": other.get("country")}
 
 
 def where_of(record: Mapping[str, Any]) -> Where:
@@ -167,6 +177,10 @@ def where_of(record: Mapping[str, Any]) -> Where:
         at,
         at_from,
     )
+
+
+def _names_country(record: Mapping[str, Any]) -> bool:
+    return bool(_text(record.get("country"), "iso_code"))
 
 
 # A database is somebody else's file: a part that has not the type it should have is a part that is not there.

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::border_place::{self, PyClassifier};
 use crate::border_service::{PyPassed, PyService};
 use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
@@ -28,7 +29,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
     module.add_class::<PyNames>()?;
     module.add_class::<PyLane>()?;
-    module.add_class::<PyClassifier>()?;
+    border_place::register(module)?;
     module.add_class::<PyService>()?;
     module.add_class::<PyPassed>()?;
     module.add_class::<Wanted>()
@@ -76,12 +77,6 @@ impl PyNames {
     fn size(&self) -> usize {
         self.names.size()
     }
-}
-
-/// STUB
-#[pyclass(frozen, name = "Classifier")]
-struct PyClassifier {
-    classifier: Arc<Classifier>,
 }
 
 /// What was counted since it was last asked: (slot, count), (cause, count), (state, count).

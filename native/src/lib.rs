@@ -7,6 +7,8 @@
 #[cfg(feature = "python")]
 mod border;
 #[cfg(feature = "python")]
+mod border_place;
+#[cfg(feature = "python")]
 mod border_service;
 pub mod cookies;
 pub mod counts;
@@ -16,12 +18,14 @@ pub mod epochs;
 pub mod fit;
 pub mod handler;
 pub mod lane;
+pub mod mmdb;
 pub mod names;
 pub mod passes;
 pub mod picks;
 pub mod place;
 pub mod reception;
 pub mod replay;
+pub mod runs;
 pub mod serve;
 pub mod sockets;
 pub mod subnet;
