@@ -1,5 +1,6 @@
 """The border between Python and the native lane (native/src/border.rs): data in, counters and replies out."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -61,10 +62,13 @@ class Layer:
         """
 
     @staticmethod
-    def over(layers: Sequence[Layer]) -> tuple[Layer, list[list[int]]]:
-        """What layers, one at least, say together, and by number the numbers that they have."""
+    def over(layers: Sequence[Layer]) -> tuple[Layer, list[bytes]]:
+        """What layers, one at least, say together; and for each of them, by number, which of its own that is.
 
-    def mapped(self, values: Sequence[int]) -> Layer:
+        The latter in four octets each, as an array of `I` has them.
+        """
+
+    def mapped(self, values: array[int]) -> Layer:
         """The layer with the value of each number in its place."""
 
     def addresses(self, numbers: int) -> list[int]:

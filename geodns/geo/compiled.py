@@ -8,8 +8,10 @@ natively is done with blocks of addresses, of which nothing is known there but n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any, TypeVar
 
 from geodns import _native
@@ -147,42 +149,38 @@ class _World:
         self.by_asn = by_asn(lines.values())
         self._databases = databases
         self._parts = (*GEO, *CITY) if city else GEO
-        self._wheres: tuple[Layer, list[Where]] | None = None
+        self._wheres: tuple[Layer, _Wheres] | None = None
         self._carriers: tuple[Layer, list[Carrier]] | None = None
-        self._ranks: dict[tuple[Direction | None, ...], _Ranks] = {}
 
-    def wheres(self) -> tuple[Layer, list[Where]]:
+    def wheres(self) -> tuple[Layer, _Wheres]:
         """What City and Country databases say."""
         if self._wheres is None:
-            self._wheres = self._told(
-                (Kind.CITY, Kind.COUNTRY), self._parts, lambda one, other: where_of(completed(one, other))
-            )
+            layer, pairs = self._told((Kind.CITY, Kind.COUNTRY), self._parts)
+            self._wheres = layer, _Wheres(where_of(completed(*pair)) for pair in pairs)
         return self._wheres
 
     def carriers(self) -> tuple[Layer, list[Carrier]]:
         """What ASN and ISP databases say."""
         if self._carriers is None:
-            self._carriers = self._told((Kind.ASN, Kind.ISP), CARRIER, carrier_of)
+            layer, pairs = self._told((Kind.ASN, Kind.ISP), CARRIER)
+            self._carriers = layer, [carrier_of(*pair) for pair in _gently(pairs)]
         return self._carriers
 
-    def ranks(self, there: tuple[Direction | None, ...]) -> _Ranks:
-        """From coordinates to the order of what lies there by distance."""
-        if there not in self._ranks:
-            self._ranks[there] = _Ranks(there)
-        return self._ranks[there]
-
     def _told(
-        self,
-        kinds: tuple[Kind, Kind],
-        parts: Collection[str],
-        meaning: Callable[[Mapping[str, Any], Mapping[str, Any]], T],
-    ) -> tuple[Layer, list[T]]:
-        """What the records of two kinds of database, where there are such, mean together."""
+        self, kinds: tuple[Kind, Kind], parts: Collection[str]
+    ) -> tuple[Layer, Iterable[tuple[Mapping[str, Any], ...]]]:
+        """What two kinds of database, where there are such, say together, and for each number the records."""
         read = {kind: _read(self._databases[kind], parts) for kind in kinds if kind in self._databases}
-        layer, met = Layer.over([layer for layer, _ in read.values()] or [Layer([(0, 0)], [(0, 0)])])
-        pairs = _pairs(kinds, {kind: records for kind, (_, records) in read.items()}, met)
-        numbers, meanings = _alike((meaning(*pair) for pair in pairs), lambda found: found)
-        return layer.mapped(numbers), meanings
+        if not read:
+            return _everywhere(), [({}, {})]
+        layers, said = zip(*read.values(), strict=True)
+        numbers: list[Sequence[int]] = [range(len(said[0]))]
+        layer = layers[0]
+        if len(layers) > 1:
+            layer, columns = Layer.over(layers)
+            numbers = [array("I", column) for column in columns]
+        by_kind = dict(zip(read, zip(said, numbers, strict=True), strict=True))
+        return layer, _pairs([by_kind.get(kind) for kind in kinds], len(numbers[0]))
 
 
 def _read(database: Database, parts: Collection[str]) -> tuple[Layer, Records]:
@@ -194,42 +192,50 @@ def _read(database: Database, parts: Collection[str]) -> tuple[Layer, Records]:
 
 
 def _pairs(
-    kinds: tuple[Kind, Kind], said: Mapping[Kind, Records], met: Sequence[Sequence[int]]
+    told: Sequence[tuple[Records, Sequence[int]] | None], count: int
 ) -> Iterator[tuple[Mapping[str, Any], ...]]:
-    """For each combination the records of both kinds, empty ones of a kind that is not there."""
-    for first in range(0, len(met), STRETCH):
-        some = met[first : first + STRETCH]
-        picked: dict[Kind, list[Mapping[str, Any]]] = dict.fromkeys(kinds, [{}] * len(some))
-        for (kind, records), numbers in zip(said.items(), zip(*some, strict=True), strict=False):
-            picked[kind] = [*records.pick(numbers)]
-        yield from zip(*picked.values(), strict=True)
+    """One record after the other of two databases, by their numbers; an empty one for want of a database."""
+    for first in range(0, count, STRETCH):
+        some = slice(first, min(first + STRETCH, count))
+        empty: list[dict[str, Any]] = [{}] * (some.stop - some.start)
+        yield from zip(
+            *(one[0].pick(one[1][some]) if one is not None else empty for one in told), strict=True
+        )
 
 
-class _Ranks(dict[tuple[float, float] | None, int]):
-    """From coordinates to the number of the order in which places lie around them."""
+class _Wheres:
+    """Places as columns: hundreds of thousands of objects would hold up whoever has to collect them."""
 
-    def __init__(self, there: tuple[Direction | None, ...]) -> None:
-        self._there = there
-        self._numbers: dict[tuple[int, ...], int] = {}
+    def __init__(self, wheres: Iterable[Where]) -> None:
+        self.said: list[tuple[Any, ...]] = []  # all but coordinates
+        self.number = array("I")  # in that list
+        self._at = array("d"), array("d")
+        self._ranks: dict[tuple[Direction | None, ...], array[int]] = {}
+        numbers: dict[tuple[Any, ...], int] = {}
+        for where in _gently(wheres):
+            said = (*where[:5], where.at_from)
+            number = numbers.setdefault(said, len(self.said))
+            if number == len(self.said):
+                self.said.append(said)
+            self.number.append(number)
+            for column, degrees in zip(self._at, where.at or (nan, nan), strict=True):
+                column.append(degrees)
 
-    def __missing__(self, at: tuple[float, float] | None) -> int:
-        near = by_distance(direction(at), self._there) if at and self._there else range(len(self._there))
-        self[at] = found = self._numbers.setdefault(tuple(near), len(self._numbers))
-        return found
+    def __getitem__(self, index: int) -> Where:
+        *said, at_from = self.said[self.number[index]]
+        at = (self._at[0][index], self._at[1][index]) if at_from else None
+        return Where._make((*said, at, at_from))
 
-
-class _Met(dict[tuple[Any, ...], int]):
-    """From what a `Where` says beside coordinates to the number of the set of conditions that it meets."""
-
-    def __init__(self, whens: Sequence[When]) -> None:
-        self._whens = whens
-        self._numbers: dict[tuple[bool, ...], int] = {}
-
-    def __missing__(self, said: tuple[Any, ...]) -> int:
-        place = place_of(_NONE, _NONE, carrier_of({}, {}), Where._make((*said, None, "")))
-        met = tuple(matches(when, place) for when in self._whens)
-        self[said] = found = self._numbers.setdefault(met, len(self._numbers))
-        return found
+    def ranks(self, there: tuple[Direction | None, ...]) -> array[int]:
+        """For each the number of the order in which regions lie around it."""
+        known = self._ranks.get(there)
+        if known is None:
+            numbers: dict[tuple[int, ...], int] = {tuple(range(len(there))): 0}
+            known = self._ranks[there] = array("I")
+            for at in _gently(zip(*self._at, strict=True)):
+                near = tuple(by_distance(direction(at), there)) if at[0] == at[0] else ()
+                known.append(numbers.setdefault(near, len(numbers)) if near else 0)
+        return known
 
 
 def _compile(asks: _Asks, world: _World, limit: int) -> CompiledPlan:
@@ -237,18 +243,18 @@ def _compile(asks: _Asks, world: _World, limit: int) -> CompiledPlan:
     own, answers = _own_facts(asks, world)
     carrier, carriers = _carrier_facts(asks, world)
     geo, wheres = _geo_facts(asks, world)
-    layer, met = Layer.over([own, carrier, geo])
+    layer, columns = Layer.over([own, carrier, geo])
     numbers: dict[Order, int] = {}
     order_of: list[int] = []
     everybody = True
-    for answer, number, where in _gently(met):
+    for answer, number, where in _gently(zip(*(array("I", column) for column in columns), strict=True)):
         (networks, lines), known = answers[answer], carriers[number]
         place = place_of(networks, lines or world.by_asn.get(known.asn, _NONE), known, wheres[where])
         ordered = asks.plan.order(place)
         everybody = everybody and not (ordered.asked.own or ordered.asked.asn or ordered.asked.geo)
         order_of.append(numbers.setdefault(ordered.order, len(numbers)))
     sizes = [0] * len(numbers)
-    for order, size in zip(order_of, layer.addresses(len(met)), strict=True):
+    for order, size in zip(order_of, layer.addresses(len(order_of)), strict=True):
         sizes[order] += size
     ranked = sorted(range(len(numbers)), key=lambda order: -sizes[order])
     class_of = {order: rank if rank < limit else 0 for rank, order in enumerate(ranked)}
@@ -256,7 +262,7 @@ def _compile(asks: _Asks, world: _World, limit: int) -> CompiledPlan:
     return CompiledPlan(
         tuple(orders[order] for order in ranked[:limit]),
         max(0, len(orders) - limit),
-        Places(layer.mapped([class_of[order] for order in order_of]), everybody),
+        Places(layer.mapped(array("I", (class_of[order] for order in order_of))), everybody),
     )
 
 
@@ -264,49 +270,52 @@ def _own_facts(asks: _Asks, world: _World) -> tuple[Layer, list[Answer]]:
     """Own networks and what they say, as far as it matters to a plan."""
     networks = configured(world.lines.values() if asks.lines else (), [asks.plan.policy])
     runs = [networks.runs(version) for version in (4, 6)]
-    numbers, answers = _alike(
-        (answer for family in runs for _, answer in family),
-        lambda answer: (answer[0] & asks.networks, answer[1] & asks.lines, bool(answer[1])),
-    )
+    answers = [answer for family in runs for _, answer in family]
+    numbers, first = _alike((own & asks.networks, lines & asks.lines, bool(lines)) for own, lines in answers)
     number = iter(numbers)
     v4, v6 = ([(start, next(number)) for start, _ in family] for family in runs)
-    return Layer(v4, v6), answers
+    return Layer(v4, v6), [answers[i] for i in first]
 
 
 def _carrier_facts(asks: _Asks, world: _World) -> tuple[Layer, list[Carrier]]:
     """What ASN and ISP databases say, as far as it matters to a plan."""
-    layer, carriers = world.carriers() if asks.lines or asks.asns else _everywhere(carrier_of({}, {}))
-    numbers, found = _alike(
-        carriers,
-        lambda known: (
-            known.asn if known.asn in asks.asns else None,
-            world.by_asn.get(known.asn, _NONE) & asks.lines,
-        ),
+    if not (asks.lines or asks.asns):
+        return _everywhere(), [carrier_of({}, {})]
+    layer, carriers = world.carriers()
+    numbers, first = _alike(
+        (known.asn if known.asn in asks.asns else None, world.by_asn.get(known.asn, _NONE) & asks.lines)
+        for known in carriers
     )
-    return layer.mapped(numbers), found
+    return layer.mapped(numbers), [carriers[i] for i in first]
 
 
 def _geo_facts(asks: _Asks, world: _World) -> tuple[Layer, list[Where]]:
     """What City and Country databases say, as far as it matters to a plan."""
-    layer, wheres = world.wheres() if asks.geo or asks.there else _everywhere(where_of({}))
-    met, ranks = _Met(asks.geo), world.ranks(asks.there)
-    numbers, found = _alike(wheres, lambda where: (met[where[:5]], ranks[where.at]))
-    return layer.mapped(numbers), found
+    if not (asks.geo or asks.there):
+        return _everywhere(), [where_of({})]
+    layer, wheres = world.wheres()
+    nobody = carrier_of({}, {})
+    met = []
+    for said in _gently(wheres.said):
+        place = place_of(_NONE, _NONE, nobody, Where._make((*said[:5], None, "")))
+        met.append(tuple(matches(when, place) for when in asks.geo))
+    numbers, first = _alike(zip((met[said] for said in wheres.number), wheres.ranks(asks.there), strict=True))
+    return layer.mapped(numbers), [wheres[i] for i in first]
 
 
-def _everywhere(fact: T) -> tuple[Layer, list[T]]:
-    return Layer([(0, 0)], [(0, 0)]), [fact]
+def _everywhere() -> Layer:
+    return Layer([(0, 0)], [(0, 0)])
 
 
-def _alike(found: Iterable[T], key: Callable[[T], Hashable]) -> tuple[list[int], list[T]]:
-    """For each of what was found the number of its key, and by number the first that has it."""
+def _alike(keys: Iterable[Hashable]) -> tuple[array[int], list[int]]:
+    """Each key's number, and by number the index of the first that has it."""
     numbers: dict[Hashable, int] = {}
-    first: list[T] = []
-    of: list[int] = []
-    for one in _gently(found):
-        number = numbers.setdefault(key(one), len(first))
+    first: list[int] = []
+    of = array("I")
+    for index, key in enumerate(_gently(keys)):
+        number = numbers.setdefault(key, len(first))
         if number == len(first):
-            first.append(one)
+            first.append(index)
         of.append(number)
     return of, first
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use pyo3::IntoPyObjectExt;
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use crate::mmdb::{self, Value};
+use crate::mmdb::{self, Records, Value};
 use crate::place::{Classifier, Classify, Places, Plan, Ranges};
 use crate::runs::{Address, Layer, Runs};
 use crate::subnet::Subnet;
@@ -69,20 +70,25 @@ impl PyLayer {
 
     /// Several layers as one.
     #[staticmethod]
-    fn over(py: Python<'_>, layers: Vec<PyRef<'_, Self>>) -> PyResult<(Self, Vec<Vec<u32>>)> {
+    fn over<'py>(
+        py: Python<'py>,
+        layers: Vec<PyRef<'py, Self>>,
+    ) -> PyResult<(Self, Vec<Bound<'py, PyBytes>>)> {
         let layers: Vec<Arc<Layer>> = layers.iter().map(|layer| layer.layer.clone()).collect();
         if layers.is_empty() {
             return Err(PyValueError::new_err("of nothing nothing is made"));
         }
-        let (layer, combinations) = py.detach(|| {
+        let (layer, columns) = py.detach(|| {
             let layers: Vec<&Layer> = layers.iter().map(|layer| &**layer).collect();
-            Layer::over(&layers)
+            let (layer, met) = Layer::over(&layers);
+            let column = |at: usize| met.iter().flat_map(move |values| values[at].to_ne_bytes()).collect();
+            (layer, (0..layers.len()).map(column).collect::<Vec<Vec<u8>>>())
         });
-        Ok((of(layer), combinations.into_iter().map(Vec::from).collect()))
+        Ok((of(layer), columns.iter().map(|column| PyBytes::new(py, column)).collect()))
     }
 
-    fn mapped(&self, py: Python<'_>, values: Vec<u32>) -> PyResult<Self> {
-        let layer = self.layer.clone();
+    fn mapped(&self, py: Python<'_>, values: PyBuffer<u32>) -> PyResult<Self> {
+        let (layer, values) = (self.layer.clone(), values.to_vec(py)?);
         py.detach(|| layer.mapped(&values)).map(of).ok_or_else(unnumbered)
     }
 
@@ -105,29 +111,29 @@ fn runs<A: Address>(of: Vec<(A, u32)>) -> Runs<A> {
 /// The different records of a database: see `geodns/_native.pyi`.
 #[pyclass(frozen, name = "Records")]
 struct PyRecords {
-    records: Vec<Value>,
+    records: Records,
 }
 
 #[pymethods]
 impl PyRecords {
     fn __len__(&self) -> usize {
-        self.records.len()
+        self.records.count()
     }
 
     fn pick<'py>(&self, py: Python<'py>, numbers: Vec<usize>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let record = |number: usize| self.records.get(number).ok_or_else(unnumbered);
+        let record = |number| self.records.get(number).ok_or_else(unnumbered);
         numbers
             .into_iter()
-            .map(|number| object(py, record(number)?))
+            .map(|number| object(py, &record(number)?))
             .collect()
     }
 }
 
 fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
-        Value::Text(text) => (&**text).into_bound_py_any(py),
+        Value::Text(text) => Ok(PyString::intern(py, text).into_any()),
         Value::Whole(number) => number.into_bound_py_any(py),
-        Value::Float(bits) => f64::from_bits(*bits).into_bound_py_any(py),
+        Value::Float(number) => number.into_bound_py_any(py),
         Value::Map(entries) => {
             let found = PyDict::new(py);
             for (key, value) in entries {

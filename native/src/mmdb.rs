@@ -14,23 +14,103 @@ use crate::edns::stands_for_ipv4;
 use crate::runs::{Address, Layer, Runs};
 
 /// Part of a record. What is of a type that no rule asks for is `Other`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Value {
-    Text(Box<str>),
+    Text(String),
     Whole(i128),
-    /// The bits of a 64-bit float.
-    Float(u64),
-    /// The entries that are wanted, in the order of `RECORD`.
+    Float(f64),
+    /// The entries that are wanted, in the order of their keys.
     Map(Vec<(&'static str, Value)>),
     List(Vec<Value>),
     Other,
+}
+
+impl Value {
+    /// Append it to octets: records by the hundred thousand are compared, and are to take little room.
+    fn pack(&self, out: &mut Vec<u8>) {
+        let mut tagged = |tag: u8, octets: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(octets);
+        };
+        match self {
+            Self::Other => tagged(0, &[]),
+            Self::Text(text) => {
+                tagged(1, &(text.len() as u32).to_ne_bytes());
+                out.extend_from_slice(text.as_bytes());
+            }
+            Self::Whole(number) => tagged(2, &number.to_ne_bytes()),
+            Self::Float(number) => tagged(3, &number.to_ne_bytes()),
+            Self::Map(entries) => {
+                tagged(4, &(entries.len() as u32).to_ne_bytes());
+                for (name, value) in entries {
+                    out.extend(NAMES.binary_search(name).map(|at| at as u8));
+                    value.pack(out);
+                }
+            }
+            Self::List(items) => {
+                tagged(5, &(items.len() as u32).to_ne_bytes());
+                items.iter().for_each(|item| item.pack(out));
+            }
+        }
+    }
+
+    /// What was packed first in octets, which are those behind it then; None for what was not packed here.
+    fn unpack(octets: &mut &[u8]) -> Option<Self> {
+        let [tag] = taken(octets)?;
+        Some(match tag {
+            1 => {
+                let count = u32::from_ne_bytes(taken(octets)?) as usize;
+                let (text, rest) = octets.split_at_checked(count)?;
+                *octets = rest;
+                Self::Text(str::from_utf8(text).ok()?.to_owned())
+            }
+            2 => Self::Whole(i128::from_ne_bytes(taken(octets)?)),
+            3 => Self::Float(f64::from_ne_bytes(taken(octets)?)),
+            4 => {
+                let count = u32::from_ne_bytes(taken(octets)?);
+                let mut entry = || {
+                    let [name] = taken(octets)?;
+                    Some((*NAMES.get(usize::from(name))?, Self::unpack(octets)?))
+                };
+                Self::Map((0..count).map(|_| entry()).collect::<Option<_>>()?)
+            }
+            5 => {
+                let count = u32::from_ne_bytes(taken(octets)?);
+                Self::List((0..count).map(|_| Self::unpack(octets)).collect::<Option<_>>()?)
+            }
+            _ => Self::Other,
+        })
+    }
+}
+
+fn taken<const N: usize>(octets: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = octets.split_first_chunk()?;
+    *octets = rest;
+    Some(*first)
 }
 
 /// What is wanted of a value: of a map some entries, of a list the same of each of its items, else all of it.
 struct Want(&'static [(&'static str, Want)]);
 
 const ALL: Want = Want(&[]);
+
+/// The names in `RECORD`.
+const NAMES: [&str; 13] = [
+    "autonomous_system_number",
+    "city",
+    "code",
+    "continent",
+    "country",
+    "en",
+    "geoname_id",
+    "iso_code",
+    "latitude",
+    "location",
+    "longitude",
+    "names",
+    "subdivisions",
+];
 
 /// What `where_of` and `carrier_of` in `geodns.geo.locate` look at.
 const RECORD: Want = Want(&[
@@ -51,7 +131,23 @@ pub struct Contents {
     /// Where which record holds.
     pub layer: Layer,
     /// The different records.
-    pub records: Vec<Value>,
+    pub records: Records,
+}
+
+/// The different records of a database, each packed.
+#[derive(Debug)]
+pub struct Records(Vec<Box<[u8]>>);
+
+impl Records {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One of them.
+    pub fn get(&self, number: usize) -> Option<Value> {
+        Value::unpack(&mut self.0.get(number)?.as_ref())
+    }
 }
 
 /// Read a database, of its records the entries named in `parts`.
@@ -110,20 +206,23 @@ struct Reading<'a> {
     /// How many more blocks there may be: a tree that leads back into itself has no end.
     left: usize,
     known: HashMap<usize, u32, FixedState>,
-    numbers: HashMap<Value, u32, FixedState>,
+    /// By the packed record.
+    numbers: HashMap<Box<[u8]>, u32, FixedState>,
+    packed: Vec<u8>,
 }
 
 impl<'a> Reading<'a> {
     fn new(parts: &'a HashSet<String>, nodes: usize) -> Self {
-        let numbers = HashMap::from_iter([(Value::Map(Vec::new()), 0)]);
-        // Between the ranges that stand for IPv4, each node is met once; holes cost nothing but their number.
-        let left = nodes.saturating_mul(2).saturating_add(1 << 12);
-        Self {
+        let mut found = Self {
             parts,
-            left,
+            // Between the ranges that stand for IPv4 each node is met once, but for aliases that nobody knows of.
+            left: nodes.saturating_mul(2).saturating_add(1 << 12),
             known: HashMap::default(),
-            numbers,
-        }
+            numbers: HashMap::default(),
+            packed: Vec::new(),
+        };
+        found.keep(&Value::Map(Vec::new()));
+        found
     }
 
     /// Tell of all blocks of a range that have a record.
@@ -170,18 +269,28 @@ impl<'a> Reading<'a> {
                 .collect(),
             _ => Vec::new(),
         };
-        let next = self.numbers.len() as u32;
-        let number = *self.numbers.entry(Value::Map(record)).or_insert(next);
+        let number = self.keep(&Value::Map(record));
         self.known.insert(offset, number);
         Ok(number)
     }
 
-    fn records(self) -> Vec<Value> {
-        let mut records = vec![Value::Other; self.numbers.len()];
+    fn keep(&mut self, record: &Value) -> u32 {
+        self.packed.clear();
+        record.pack(&mut self.packed);
+        if let Some(known) = self.numbers.get(&self.packed[..]) {
+            return *known;
+        }
+        let number = self.numbers.len() as u32;
+        self.numbers.insert(self.packed[..].into(), number);
+        number
+    }
+
+    fn records(self) -> Records {
+        let mut records = vec![Box::default(); self.numbers.len()];
         self.numbers
             .into_iter()
             .for_each(|(record, number)| records[number as usize] = record);
-        records
+        Records(records)
     }
 }
 
@@ -286,7 +395,7 @@ impl<'de> Visitor<'de> for Part {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(self.keep(|| Value::Float(value.to_bits())))
+        Ok(self.keep(|| Value::Float(value)))
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value, M::Error> {

@@ -198,9 +198,7 @@ def test_a_log_that_nobody_reads_holds_up_no_answer(serve: Callable[..., Server]
         try:
             until(lambda: (server.readiness() or {}).get("ready"))
             lost = 0.0
-            for _ in range(
-                30
-            ):  # threads that answer leave it to another one to tell
+            for _ in range(30):  # threads that answer leave it to another one to tell
                 assert len(replies(server.port, "127.0.0.1", [QUERY] * 1800)) == 1800
                 lost = server.metric('geodns_overflow_total{what="log lines"}')
                 if lost:
