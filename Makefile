@@ -4,9 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# The native lane is built where there is cargo, and for Linux alone; `make CARGO= …` does without it.
+CARGO   ?= $(and $(filter Linux,$(shell uname -s)),$(shell command -v cargo 2>/dev/null))
+CRATE   := --locked --manifest-path native/Cargo.toml --target-dir native/target
+LIBRARY := geodns/_native.abi3.so
+# As setuptools-rust has it, and without asking any Python: else each of them would build PyO3 anew.
+export PYO3_BUILD_EXTENSION_MODULE := 1
+export PYO3_NO_PYTHON := 1
+
+PYTHONS := geodns tests bench setup.py
+
 # What shows the packet code, and is quick enough to be run twice.
 PACKET_TESTS := $(addprefix tests/test_,$(addsuffix .py,wire cookies reception replay replay_edges fit limit \
-	serve_udp serve_tcp serve_streams serve_edges))
+	serve_udp serve_native serve_tcp serve_streams serve_edges))
 A_MILLION := tests/test_limit.py::test_a_million_forged_networks_leave_a_limited_one_limited_and_memory_bounded
 
 .DEFAULT_GOAL := help
@@ -14,26 +24,45 @@ A_MILLION := tests/test_limit.py::test_a_million_forged_networks_leave_a_limited
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "geodns needs Python 3.11 or newer (found: $$($(PYTHON) --version)); try: make PYTHON=python3.11 …"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	CARGO=false $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-install: $(STAMP)  ## make .venv with everything in it
+$(LIBRARY): native/Cargo.toml native/Cargo.lock native/build.rs $(shell find native/src) \
+		geodns/core/table.py geodns/_native.pyi
+	$(CARGO) build --release --features extension-module $(CRATE) || \
+		{ echo "the native lane was not built: \`make CARGO= …\` does without it"; exit 1; }
+	@cp native/target/release/libgeodns_native.so $@.new && mv $@.new $@  # whoever runs keeps the old one
+
+ifneq ($(CARGO),)
+native: $(LIBRARY)  ## build the native lane, where there is cargo
+else
+native:
+	@echo "there is no cargo, or this is not Linux: no native lane, the Python lane answers"
+endif
+
+install: $(STAMP) native  ## make .venv with everything in it
 
 databases: $(STAMP)  ## build the synthetic geo databases into data/synthetic
 	@$(BIN)/python -m geodns.demo.databases data/synthetic
 
-demo: databases  ## start a real server on 127.0.0.1:5300 (DNS) and :8053 (API) and say what to try
+demo: databases native  ## start a real server on 127.0.0.1:5300 (DNS) and :8053 (API) and say what to try
 	@exec $(BIN)/geodns demo
 
-test: databases  ## run every test
+test: databases native  ## run every test
 	$(BIN)/python -m pytest
+ifneq ($(CARGO),)
+	$(CARGO) test --release --no-default-features $(CRATE)
+endif
 
 differential: $(STAMP)  ## compare with NSD, Knot and BIND: make differential N=1000000 SEED=0
 	$(BIN)/python -m tests.differential --n $(or $(N),100000) --seed $(or $(SEED),0)
+
+lanes: $(STAMP) native  ## put the same packets to both lanes: make lanes N=10000000 SEED=0
+	PYTHONPATH=.:tests $(BIN)/python -m tests.lanes --n $(or $(N),100000) --seed $(or $(SEED),0)
 
 coverage: $(STAMP)  ## branch coverage of the code that packets pass: less than all of it fails
 	@mkdir -p build
@@ -43,24 +72,30 @@ coverage: $(STAMP)  ## branch coverage of the code that packets pass: less than 
 fuzz: $(STAMP)  ## let libFuzzer look for packets, zones and calls that nobody thought of: make fuzz SECONDS=60
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-lint: $(STAMP)  ## ruff and mypy --strict
-	$(BIN)/ruff check geodns tests bench
-	$(BIN)/ruff format --check geodns tests bench
+lint: $(STAMP)  ## ruff and mypy --strict; rustfmt and Clippy, where there is cargo
+	$(BIN)/ruff check $(PYTHONS)
+	$(BIN)/ruff format --check $(PYTHONS)
 	$(BIN)/mypy
+ifneq ($(CARGO),)
+	$(CARGO) fmt --check --manifest-path native/Cargo.toml
+	$(CARGO) clippy --all-targets $(CRATE) -- -D warnings
+endif
 
-format: $(STAMP)  ## let ruff format the code
-	$(BIN)/ruff format geodns tests bench
-	$(BIN)/ruff check --fix -q geodns tests bench
+format: $(STAMP)  ## let ruff and rustfmt format the code
+	$(BIN)/ruff format $(PYTHONS)
+	$(BIN)/ruff check --fix -q $(PYTHONS)
+ifneq ($(CARGO),)
+	$(CARGO) fmt --manifest-path native/Cargo.toml
+endif
 
-bench: databases  ## measure CPU per query beside gdnsd, Knot and PowerDNS, then many names; reports in bench/out
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench scale
+bench: databases native  ## measure both lanes beside gdnsd, Knot, PowerDNS and NSD: make bench BENCH=--quick for a look
+	$(BIN)/python -m bench $(BENCH)
 
 lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove what make made
-	rm -rf $(VENV) data/synthetic bench/out build *.egg-info
+	rm -rf $(VENV) data/synthetic bench/out build *.egg-info native/target $(LIBRARY)
 
-.PHONY: help install databases demo test differential coverage fuzz lint format bench lock clean
+.PHONY: help native install databases demo test differential lanes coverage fuzz lint format bench lock clean

@@ -149,8 +149,8 @@ def measure(databases: Mapping[Kind, Database], wanted: list[Plan], kind: Kind) 
     classifier = classified(compiled, wanted)
     goal_seconds, goal_memory = GOALS[kind]
     print(
-        f"{kind}, {len(wanted)} policies: {seconds:.2f} s (aim {goal_seconds}; CPU {worked:.2f} s), {peak} MiB "
-        f"at most (aim {goal_memory}), {memory('VmRSS') - before} MiB after; "
+        f"{kind}, {len(wanted)} policies: {seconds:.2f} s (aim {goal_seconds}; CPU {worked:.2f} s), {peak} "
+        f"MiB at most (aim {goal_memory}), {memory('VmRSS') - before} MiB after; "
         f"another thread waited {1000 * watch.longest:.1f} ms at most"
     )
     for number, (plan, found) in enumerate(zip(wanted, compiled.plans, strict=True)):

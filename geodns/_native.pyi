@@ -146,11 +146,21 @@ class Lane:
     def agree(self, terms: Terms, payload: int, signed: bool) -> None:
         """Other terms from now on. `signed`: queries with a TSIG record are Python's to answer."""
 
-    def serve(self, sockets: list[int], *, first: int, waiting: int, cores: list[int]) -> Service:
+    def serve(
+        self,
+        descriptors: list[int],
+        *,
+        first: int,
+        waiting: int,
+        cores: list[int],
+        rate: Rate | None,
+        shown: int,
+    ) -> UdpService:
         """Answer what arrives on UDP sockets (descriptors, which are duplicated), with a thread each.
 
         `first` is the number of the first of these among the lane's threads. At most `waiting` packets wait
-        for Python. Threads are held on `cores` in turn, where some are given. Raises OSError.
+        for Python. Threads are held on `cores` in turn, where some are given. The log is to show one packet
+        in `shown`, by chance (0: none). Raises OSError.
         """
 
     def counted(self) -> Counted:
@@ -175,34 +185,57 @@ class Lane:
         """
 
 @final
-class Service:
-    """The threads of one address and port."""
-
-    @property
-    def ear(self) -> int:
-        """A descriptor that is readable while packets wait to be taken."""
-
-    def stop(self) -> None:
-        """Stop answering: when this returns no thread is left."""
-
-    def counts(self) -> tuple[int, int, int, int, int, int, int]:
-        """(received, silent, faults, errors, unsent, passed on, dropped for want of room) since the start."""
-
-    def last_fault(self) -> str:
-        """What the last fault said; empty where there was none."""
-
-    def take(self, most: int) -> list[Passed]:
-        """The packets that wait, the oldest first."""
+class Asker:
+    """The way back to whom a packet that was passed came from."""
 
 @final
-class Passed:
-    """A packet that is Python's to answer."""
+class UdpService:
+    """Threads that answer on sockets of one address and port; what they pass is read like from a socket."""
+
+    def fileno(self) -> int:
+        """Readable while packets wait that were passed."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, tuple[str, Asker]]:
+        """A packet and its client's address as text, without zone. BlockingIOError where none waits."""
+
+    def sendto(self, reply: bytes, client: tuple[str, Asker], /) -> None:
+        """Answer a packet that was passed, from the address that it asked. OSError."""
+
+    def counts(self) -> dict[str, int]:
+        """Since the start: received, silent, faults, errors, unsent, passed, unpassed, unshown."""
+
+    def last_fault(self) -> str:
+        """What the last panic said, and where; empty where there was none."""
+
+    def shown_fileno(self) -> int:
+        """Readable while packets wait that the log is to show."""
+
+    def shown(self) -> tuple[bytes, str, bytes | None] | None:
+        """A packet for the log, its client's address, and the reply that it got; None where none waits."""
+
+    def stop(self) -> None:
+        """Stop answering and close the sockets: no thread is left when this returns."""
+
+@final
+class Rate:
+    """The rate limit of all threads: `core.limit.Limiter`, with times of its own (docs/adr/0016)."""
 
     @property
-    def packet(self) -> bytes: ...
+    def outcomes(self) -> dict[str, int]: ...
     @property
-    def client(self) -> str:
-        """The source's address, without a zone."""
-
-    def reply(self, octets: bytes) -> bool:
-        """Send the reply, from the address that was asked; false where the system does not take it."""
+    def displaced(self) -> int: ...
+    @property
+    def watched(self) -> int: ...
+    def __new__(
+        cls,
+        responses: int,
+        *,
+        slip: int = 1,
+        exempt: list[str] = ...,
+        dry_run: bool = False,
+        blocks: int = 65536,
+        payload: int = 1232,
+    ) -> Rate: ...
+    def over(self, client: str, now: int) -> bool: ...
+    def spares(self, client: str, trusted: bool) -> bool: ...
+    def turn_away(self, packet: bytes) -> bytes | None: ...

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,18 +31,17 @@ from geodns.config.secrets import exposed
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
-from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
-from geodns.lanes import NativeLane, PythonLane
+from geodns.lanes import chosen
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
-from geodns.preparing import Prepared, catch_up, prepare
+from geodns.preparing import Prepared, catch_up, prepare, relocate
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
@@ -65,6 +65,8 @@ class Server:
 
     def __init__(self, settings: Settings, watcher: Watcher | None = None) -> None:
         self.settings = settings
+        self.query_log = QueryLog(self)
+        self.lane = chosen(settings, partial(self.query_log.note, "udp"))
         self.started = time.time()
         self.now = int(self.started)
         self.loaded_at = 0.0
@@ -88,8 +90,6 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.limiter: Limiter | None = None
-        self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
         self.secondaries = Secondaries(settings, os.environ, lambda: self.now)
@@ -97,7 +97,6 @@ class Server:
             log.warning("settings", problem=str(warning))
         listen = _listen(settings)
         connections = _connections(settings, len(listen))
-        self.lane = NativeLane(settings, 2) if os.environ.get("LANE") == "native" else PythonLane(settings)
         self.udp = self.lane.listeners(listen, doors.silence)
         self.tcp = [
             TcpListener(
@@ -154,7 +153,8 @@ class Server:
             self._open(doors.datagrams(self), doors.streams(self))
             self.lane.take_over()
             self.secondaries.begin()
-            log.info("answering", why=self.readiness.why, dns=[*map(str, (*self.udp, *self.tcp))])
+            dns = [*map(str, (*self.udp, *self.tcp))]
+            log.info("answering", why=self.readiness.why, dns=dns, **self.lane.told())
             if self.geography.synthetic:
                 log.warning("the geo databases are synthetic: for trying out, not for real clients")
             if ready is not None:
@@ -224,7 +224,9 @@ class Server:
     # the query's way
 
     def _classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
-        return self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
+        places = self.replay.places
+        found = places and places.find(plan, subnet.family, subnet.address, subnet.prefix, subnet.shift)
+        return found or self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
 
     # the change's way
 
@@ -296,7 +298,7 @@ class Server:
         """Put a reading into service."""
         self.world = catch_up(self, prepared)
         sheets = prepared.sheets
-        hooks = Hooks(sheets.tally, self._classify, sheets.fill)
+        hooks = Hooks(sheets.tally, self._classify, sheets.fill, prepared.places)
         if hasattr(self, "replay"):
             self.replay.reload(prepared.index, sheets.sheets, hooks)
             self.operations.book()
@@ -353,13 +355,15 @@ class Server:
         while True:
             await asyncio.sleep(FOLLOW)
             if self.databases.changed():
-                found = await asyncio.to_thread(self.databases.reload)
+                async with self._loading:
+                    found = await asyncio.to_thread(self.databases.reload)
+                    try:
+                        await relocate(self)
+                    except GeodnsError as error:
+                        found = (*found, error)
                 self.database_problem = [str(problem) for problem in found]
                 for line in self.database_problem:
                     log.error("a geo database was not taken", problem=line)
-                lines, policies = self.reading.lines, self.world.policies.values()
-                self.geography = Geography(self.databases.current, lines, policies)
-                self.replay.forget()
 
     async def _follow_secrets(self) -> None:
         told = ""

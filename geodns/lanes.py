@@ -1,30 +1,54 @@
-"""The lanes: who answers packets, and what that one makes of a reading."""
+"""The lanes: who answers packets, and what that one makes of a reading. This is the Python lane."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from geodns.config.schema.settings import Listen, Settings
+from geodns.core.compile.sheets import Sheets
 from geodns.core.index import Index
+from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+from geodns.geo.locate import Geography
+from geodns.native import choose, threads
 from geodns.serve.door import Door
+from geodns.serve.native import Tell
 from geodns.serve.udp import UdpListener
 
 if TYPE_CHECKING:
-    from geodns._native import Lane
-    from geodns.serve.native import NativeListener
+    from geodns._native import Classifier, Rate
+
+
+def chosen(settings: Settings, tell: Tell) -> PythonLane:
+    """The lane that the settings choose. Raises GeodnsError where they ask for what cannot be had.
+
+    `tell`: see the native lane's.
+    """
+    native = choose(settings.lane)
+    if not native.usable:
+        return PythonLane(settings, native.why)
+    from geodns.threads import NativeLane  # noqa: PLC0415 - what it imports need not be there
+
+    return NativeLane(settings, threads(settings), tell)
 
 
 class PythonLane:
-    """The reference: everything in the event loop."""
+    """The reference: everything in the event loop. `why` says why it is not the native lane."""
 
     name = "python"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, why: str = "") -> None:
         self.settings = settings
+        self.limiter: Limiter | Rate | None = None
+        self.why = why
+
+    def told(self) -> Mapping[str, object]:
+        """What log and status say of the lane."""
+        return {"lane": self.name, "lane_why": self.why}
 
     def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
         """Those of the addresses to listen on, not yet bound."""
@@ -38,6 +62,13 @@ class PythonLane:
             await asyncio.sleep(0)
         return index
 
+    async def places(self, geography: Geography, sheets: Sheets) -> Classifier | None:
+        """Where all clients are, if this lane wants that known; their classes are numbered in `sheets` then.
+
+        Raises GeodnsError where a database cannot be read.
+        """
+        return None
+
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
         """What answers packets."""
         limits = self.settings.limits
@@ -45,49 +76,4 @@ class PythonLane:
         return Replay(index, sheets, hooks, payload=payload, places=places, terms=terms)
 
     def take_over(self) -> None:
-        """The server is ready: whoever else answers, from now on."""
-
-
-class NativeLane(PythonLane):
-    """Threads beside the event loop. Raises ImportError where it was not built."""
-
-    name = "native"
-
-    def __init__(self, settings: Settings, threads: int) -> None:
-        super().__init__(settings)
-        from geodns.core.native import NativeIndex, NativeReplay  # noqa: PLC0415 - it need not be there
-
-        self.threads = threads
-        self._index = NativeIndex
-        self._replay = NativeReplay
-        self._lane: Lane | None = None
-        self._listeners: list[NativeListener] = []
-
-    def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
-        from geodns.serve.native import NativeListener  # noqa: PLC0415
-
-        limit = self.settings.limits.udp_payload
-        self._listeners = [
-            NativeListener(
-                at.host, at.port, door, limit, threads=self.threads, first=number * self.threads, cores=[]
-            )
-            for number, at in enumerate(listen)
-        ]
-        return [*self._listeners]
-
-    async def index(self, names: Names) -> Index:
-        return await asyncio.to_thread(self._index, names)
-
-    def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
-        limits = self.settings.limits
-        payload, places, threads = limits.udp_payload, limits.places, self.threads * len(self._listeners)
-        made = self._replay(
-            index, sheets, hooks, payload=payload, places=places, terms=terms, threads=threads
-        )
-        self._lane = made.lane
-        return made
-
-    def take_over(self) -> None:
-        assert self._lane is not None
-        for listener in self._listeners:
-            listener.hand_over(self._lane)
+        """The server is ready: whoever is to answer beside the event loop does so from now on."""

@@ -25,7 +25,7 @@ from geodns.core.world import PAUSE, Lifted, Overridden, Override, World
 from geodns.errors import GeodnsError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
-from geodns.samples import LANE, Totals, samples
+from geodns.samples import Totals, samples
 
 if TYPE_CHECKING:
     from geodns.app import Server
@@ -99,7 +99,7 @@ class Operations:
         slowest = server.reading.slowest
         return {
             "version": version("geodns"),
-            "lane": LANE,
+            **server.lane.told(),
             "started": server.started,
             "ready": asdict(server.readiness),
             "zones": [asdict(zone) for zone in server.reading.zones],

@@ -18,6 +18,7 @@ from geodns.geo.locate import Geography
 from geodns.loading import Reading
 
 if TYPE_CHECKING:
+    from geodns._native import Classifier
     from geodns.app import Server
 
 MAX_AHEAD = 1 << 16  # answer sets made before anybody asks for them
@@ -30,6 +31,7 @@ class Prepared:
     reading: Reading
     index: Index
     geography: Geography
+    places: Classifier | None
     sheets: Sheets
     world: World
 
@@ -49,7 +51,24 @@ async def prepare(server: Server, reading: Reading) -> Prepared:
         widest=Widest(widest.ipv4, widest.ipv6),
         limit=limits.classes,
     )
-    return Prepared(reading, index, geography, sheets, world)
+    places = await server.lane.places(geography, sheets)
+    if places is not None:
+        for _ in sheets.ahead(MAX_AHEAD):
+            await asyncio.sleep(0)
+    return Prepared(reading, index, geography, places, sheets, world)
+
+
+async def relocate(server: Server) -> None:
+    """Take new databases into service."""
+    lines, policies = server.reading.lines, server.world.policies.values()
+    geography = Geography(server.databases.current, lines, policies)
+    places = await server.lane.places(geography, server.sheets)
+    if places is not None:
+        for made in server.sheets.ahead(MAX_AHEAD):
+            server.replay.learn(*made)
+            await asyncio.sleep(0)
+    server.geography = geography
+    server.replay.relocate(places)
 
 
 def loaded(server: Server, reading: Reading) -> World:

@@ -30,18 +30,19 @@ NAME = "www.gslb.example.com"
 CLIENTS = {title: network for title, network in EXAMPLES.items() if ":" not in network}
 
 
-def run(dns_port: int, admin_port: int) -> None:
+def run(dns_port: int, admin_port: int, lane: str) -> None:
     """Run until Ctrl-C. Raises GeodnsError where it cannot start."""
     setup("warning")
-    asyncio.run(_run(dns_port, admin_port))
+    asyncio.run(_run(dns_port, admin_port, lane))
 
 
-async def _run(dns_port: int, admin_port: int) -> None:
+async def _run(dns_port: int, admin_port: int, lane: str) -> None:
     home = Path.cwd()
     databases = home / "data" / "synthetic"
     build(databases)
     with tempfile.TemporaryDirectory(prefix="geodns-demo-") as folder:
-        settings = load_settings(None, _settings(home, databases, Path(folder), dns_port, admin_port), {})
+        flags = _settings(home, databases, Path(folder), dns_port, admin_port)
+        settings = load_settings(None, flags | {"lane": lane}, {})
         model, _ = read_model(Request(settings.zones, None, frozenset(Kind), settings.limits.zone_bytes))
         endpoints = Endpoints(ports(model))
         story = Story(endpoints)
@@ -53,7 +54,7 @@ async def _run(dns_port: int, admin_port: int) -> None:
         control: asyncio.Server | None = None
         try:
             control = await serve_control(endpoints)
-            await server.run(lambda: print(greeting(dns_port, admin_port), flush=True))
+            await server.run(lambda: print(greeting(dns_port, admin_port, server.lane.name), flush=True))
         finally:
             if control is not None:
                 control.close()
@@ -100,7 +101,7 @@ def ports(model: Model) -> dict[int, str]:
     }
 
 
-def greeting(dns_port: int, admin_port: int) -> str:
+def greeting(dns_port: int, admin_port: int, lane: str) -> str:
     """The handful of lines to try, fit to be pasted as they are."""
     geodns = Path(sys.argv[0]).resolve()
     token = f"$(cat {token_path()})"
@@ -108,7 +109,8 @@ def greeting(dns_port: int, admin_port: int) -> str:
     admin_env = f"ADMIN_PORT={admin_port} " if admin_port != 8053 else ""
     dig = f"dig @{HOST} -p {dns_port} {NAME} +short"
     lines = [
-        f"geodns answers on {HOST}:{dns_port} (UDP and TCP), its API on port {admin_port}; Ctrl-C stops it.",
+        f"geodns answers on {HOST}:{dns_port} (UDP and TCP, {lane} lane), its API on port {admin_port}; "
+        "Ctrl-C stops it.",
         "The geo databases are synthetic: the clients below are made up. In another terminal, try:",
         f"  {dig} +subnet={CLIENTS['Telecom Guangdong']}     # China Telecom, Guangdong",
         f"  {dig} +subnet={CLIENTS['Frankfurt']}     # Frankfurt",

@@ -12,14 +12,15 @@ import pytest
 from core_support import Lab
 
 from geodns.core.replay import Replay
+from geodns.native import available
 
 
 def _native() -> type[Replay] | None:
-    """The native lane's replay, where it was built."""
-    try:
-        from geodns.core.native import NativeReplay
-    except ModuleNotFoundError:
+    """The native lane's replay, where it can be used; tests/test_native.py tells where it should be."""
+    if not available().usable:
         return None
+    from geodns.core.native import NativeReplay
+
     return NativeReplay
 
 
@@ -44,7 +45,7 @@ def lane(request: pytest.FixtureRequest) -> type[Replay]:
 def missing(what: str) -> NoReturn:
     """Leave the test because the machine lacks `what`."""
     if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} must be here in CI: .ci/run installs it")
+        pytest.fail(f"{what} must be here in CI: see .ci/run")
     pytest.skip(f"{what} is not here")
 
 
@@ -57,6 +58,13 @@ def required() -> Callable[[str], str]:
         return shutil.which(tool, path=places) or missing(tool)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def native_lane() -> None:
+    """The native lane, where it can be used; without it the test is left."""
+    if not available().usable:
+        missing("the native lane")
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,11 @@ import pytest
 from cli_support import Geodns, geodns
 
 from geodns import app as geodns_app
+from geodns import native, showing
 from geodns.demo import endpoints
 from geodns.demo.databases import FILES, build
 from geodns.errors import GeodnsError
+from geodns.native import Availability
 
 ZONES = Path(__file__).parent.parent / "zones"
 
@@ -103,6 +105,17 @@ class TestCheck:
             geodns("check", "gone").err == "geodns: there is no gone: name a zones folder or a geodns.yaml\n"
         )
 
+    def test_a_lane_that_cannot_be_had_is_an_error(
+        self, geodns: Geodns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "native.yaml").write_text("lane: native\n")
+        (tmp_path / "python.yaml").write_text("lane: python\n")
+        monkeypatch.setattr(native, "available", lambda: Availability(False, "it rains"))
+        done = geodns("check", str(ZONES), "-c", "native.yaml")
+        assert done.code == 1
+        assert "lane: native cannot be had: it rains" in done.out
+        assert "it rains" not in geodns("check", str(ZONES), "-c", "python.yaml").out
+
 
 class TestServe:
     @pytest.fixture
@@ -129,6 +142,12 @@ class TestServe:
             "debug",
             1.0,
         )
+
+    def test_a_flag_chooses_the_lane(self, geodns: Geodns, served: list[Any]) -> None:
+        assert geodns("serve", "--lane", "python").code == 0
+        assert served[0].lane == "python"
+        done = geodns("serve", "--lane", "fast")
+        assert (done.code, done.err) == (1, "geodns: --lane: 'fast' is none of auto, python, native\n")
 
     def test_the_environment_may_choose_the_ports(
         self, geodns: Geodns, served: list[Any], monkeypatch: pytest.MonkeyPatch
@@ -163,6 +182,23 @@ class TestServe:
 
 
 class TestDemo:
+    @pytest.mark.parametrize(
+        ("words", "environ", "lane"),
+        [
+            ([], "", "auto"),
+            ([], "python", "python"),
+            (["--lane", "native"], "python", "native"),
+        ],
+    )
+    def test_the_lane_is_chosen_by_flag_or_environment(
+        self, geodns: Geodns, monkeypatch: pytest.MonkeyPatch, words: list[str], environ: str, lane: str
+    ) -> None:
+        started: list[tuple[object, ...]] = []
+        monkeypatch.setattr(showing, "run", lambda *how: started.append(how))
+        monkeypatch.setenv("GEODNS_LANE", environ)
+        assert geodns("demo", *words).code == 0
+        assert started == [(5300, 8053, lane)]
+
     def test_break_and_mend_reach_the_running_demo(
         self, geodns: Geodns, monkeypatch: pytest.MonkeyPatch
     ) -> None:

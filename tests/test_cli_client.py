@@ -89,6 +89,21 @@ class TestTalkingToTheServer:
         assert any("SYNTHETIC" in line for line in lines)
         assert "worst failover  never: an endpoint has no check (www.gslb.example.com)" in lines
 
+    @pytest.mark.parametrize(
+        ("found", "told"),
+        [
+            ({"lane": "native", "threads": 2}, "native lane, 2 threads on each address"),
+            ({"lane": "native", "threads": 1}, "native lane, 1 thread on each address"),
+            ({"lane": "python", "lane_why": "it rains"}, "python lane: it rains"),
+            ({"lane": "python"}, "python lane"),
+        ],
+    )
+    def test_status_shows_the_lane(
+        self, geodns: Geodns, running: Running, found: dict[str, object], told: str
+    ) -> None:
+        running.control.status = lambda: {"version": "0.1.0", **found}  # type: ignore[method-assign]
+        assert geodns("status", "--url", running.url).out.splitlines()[0].split("  ")[-1] == f"0.1.0, {told}"
+
     def test_status_of_a_server_that_says_less(self, geodns: Geodns, running: Running) -> None:
         running.control.status = lambda: {}  # type: ignore[method-assign]
         assert geodns("status", "--url", running.url).code == 0

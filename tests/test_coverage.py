@@ -18,7 +18,7 @@ ELSEWHERE = {  # what replay sees beside: a layout without logic, and arithmetic
 
 def test_it_measures_what_replay_sees_and_the_doors_of_udp_and_tcp() -> None:
     seen = {"geodns.core.replay", *reached("geodns.core.replay", sources())} - ELSEWHERE
-    seen |= {"geodns.core.limit", "geodns.serve.door", "geodns.serve.udp", "geodns.serve.tcp"}
+    seen |= {"geodns.core.limit", *(f"geodns.serve.{name}" for name in ("door", "native", "tcp", "udp"))}
     measured = {path.removesuffix(".py").replace("/", ".") for path in CONFIG["run"]["include"]}
     assert measured == seen
 

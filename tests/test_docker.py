@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+import types
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import yaml
 
 from geodns.config.settings import load_settings
+from geodns.native import Availability
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
@@ -37,6 +41,11 @@ def dockerfile(word: str) -> list[str]:
     """The arguments of every such instruction, continued lines joined."""
     text = (DOCKER / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     return [line.removeprefix(word).strip() for line in text.splitlines() if line.startswith(word + " ")]
+
+
+def stages() -> dict[str, str]:
+    """What each stage of the image is made from, by its name; the last one has none."""
+    return {name: base for base, _, name in (line.partition(" AS ") for line in dockerfile("FROM"))}
 
 
 def test_what_compose_takes_from_here_is_here(compose: dict[str, Any]) -> None:
@@ -112,14 +121,15 @@ def test_the_image_is_not_root_and_its_health_is_a_real_query() -> None:
 
 def test_what_the_image_copies_is_here_and_sent_to_the_builder() -> None:
     ignore = (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").split("\n")
-    sources = [name for line in dockerfile("COPY") for name in line.split()[:-1]]
+    copied = [line for line in dockerfile("COPY") if not line.startswith("--from=")]
+    sources = [name for line in copied for name in line.split()[:-1]]
     for source in sources:
         assert (ROOT / source).exists(), source
         assert f"!{source}" in ignore, f"{source} is copied, but the builder never sees it"
 
 
 def test_the_image_runs_a_python_that_the_project_supports() -> None:
-    bases = {line.split()[0] for line in dockerfile("FROM")}
+    bases = {base for stage, base in stages().items() if stage != "native"}
     assert len(bases) == 1
     version = re.search(r"python:3\.(\d+)", bases.pop())
     assert version
@@ -127,3 +137,35 @@ def test_the_image_runs_a_python_that_the_project_supports() -> None:
     assert int(version[1]) >= int(project["requires-python"].rsplit(".", 1)[1])
     assert project["license-files"] == ["LICENSE"]
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").split("\n")[1].strip() == "Apache License"
+
+
+def test_rust_builds_the_native_lane_and_stays_behind() -> None:
+    version = re.fullmatch(r"rust:1\.(\d+)-slim", stages()["native"])
+    assert version
+    crate = tomllib.loads((ROOT / "native" / "Cargo.toml").read_text(encoding="utf-8"))["package"]
+    assert int(version[1]) >= int(crate["rust-version"].rsplit(".", 1)[1])
+    assert [line for line in dockerfile("COPY") if "--from=" in line] == ["--from=native /wheels /native"]
+    assert list(stages())[-1] == "" and stages()[""].startswith("python:")
+    last = (DOCKER / "Dockerfile").read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+    assert "from=native" not in last
+
+
+def test_an_image_without_the_native_lane_is_none() -> None:
+    """The extension is optional: a wheel without it would be no error by itself."""
+    [check] = [command for command in dockerfile("RUN") if "geodns.native" in command]
+    found = re.fullmatch(r'python -c "(.+)"', check)
+    assert found
+    for usable in (True, False):
+        answers = types.SimpleNamespace(available=lambda usable=usable: Availability(usable, "it rains"))
+        with (
+            pytest.MonkeyPatch.context() as patched,
+            nullcontext() if usable else pytest.raises(AssertionError, match="it rains"),
+        ):
+            patched.setitem(sys.modules, "geodns.native", answers)
+            exec(found[1])
+
+
+def test_what_cargo_has_made_here_is_not_sent_to_the_builder() -> None:
+    ignore = (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").split("\n")
+    assert ignore.index("native/target") > ignore.index("!native")
+    assert ignore.index("**/*.so") > ignore.index("!geodns")

@@ -37,6 +37,7 @@ APP = (
     "doors",
     "lanes",
     "loading",
+    "native",
     "offline",
     "operations",
     "preparing",
@@ -44,6 +45,7 @@ APP = (
     "sampling",
     "secondaries",
     "showing",
+    "threads",
     "verdicts",
 )
 FLOORS = {

@@ -50,7 +50,7 @@ def check(
     settings: Settings | None = None
     try:
         settings = _settings(path, config)
-        problems += _secrets(settings)
+        problems += [*_lane(settings), *_secrets(settings)]
         opened = _databases(settings, problems)
         model = _load(settings, opened, alone=config is None and path is not None and path.is_dir())
         failovers = _failovers(model)
@@ -74,6 +74,18 @@ def _settings(path: Path | None, config: Path | None) -> Settings:
     if config is not None:
         raise GeodnsError(f"{path} is a file, and --config names another one: name a zones folder, or one")
     return settings_from(path, {})
+
+
+def _lane(settings: Settings) -> list[Problem]:
+    """Whether the lane that the settings ask for can be had here."""
+    from geodns.native import choose, threads
+
+    try:
+        if choose(settings.lane).usable:
+            threads(settings)
+    except GeodnsError as error:
+        return [Problem("lane", str(error), Position("settings"))]
+    return []
 
 
 def _secrets(settings: Settings) -> list[Problem]:

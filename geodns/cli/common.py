@@ -32,6 +32,9 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Settings; without it ./geodns.yaml, then /etc/geodns/geodns.yaml."),
 ]
+LaneOption = Annotated[
+    str | None, typer.Option("--lane", metavar="LANE", help="Who answers UDP: auto, python or native.")
+]
 
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="The admin API; default: where the settings say, or ADMIN_PORT.")

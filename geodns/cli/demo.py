@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
-from geodns.cli.common import port_from, say
+from geodns.cli.common import LaneOption, port_from, say
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -20,11 +21,15 @@ RegionArgument = Annotated[
 
 
 @app.callback()
-def demo(context: typer.Context) -> None:
+def demo(context: typer.Context, lane: LaneOption = None) -> None:
     if context.invoked_subcommand is None:
         from geodns.showing import run
 
-        run(port_from("DNS_PORT", 5300), port_from("ADMIN_PORT", 8053))
+        run(
+            port_from("DNS_PORT", 5300),
+            port_from("ADMIN_PORT", 8053),
+            lane or os.environ.get("GEODNS_LANE") or "auto",
+        )
 
 
 @app.command("break")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geodns.cli.common import ConfigOption, settings_from
+from geodns.cli.common import ConfigOption, LaneOption, settings_from
 
 if TYPE_CHECKING:
     from geodns.config.schema.settings import Settings
@@ -25,6 +25,7 @@ def serve(
         int | None,
         typer.Option(envvar="ADMIN_PORT", min=0, max=65535, help="The admin API's port, whatever is set."),
     ] = None,
+    lane: LaneOption = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting: log.level=debug.")
     ] = None,
@@ -35,6 +36,8 @@ def serve(
     overrides = _overrides(settings or [])
     if zones is not None:
         overrides["zones"] = str(zones)
+    if lane is not None:
+        overrides["lane"] = lane
     overrides |= _ports(settings_from(config, overrides), dns_port, admin_port)
     run(settings_from(config, overrides))
 

@@ -24,7 +24,7 @@ def status(
 
 
 def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "geodns", f"{found.get('version', '?')}, {found.get('lane', '?')} lane"
+    yield "geodns", f"{found.get('version', '?')}, {_lane(found)}"
     yield "started", moment(found.get("started"))
     ready = found.get("ready") or {}
     if ready:
@@ -44,6 +44,13 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     probes = found.get("probes")
     if probes:
         yield "probes", ", ".join(f"{key} {value}" for key, value in probes.items())
+
+
+def _lane(found: Mapping[str, Any]) -> str:
+    lane, threads, why = f"{found.get('lane', '?')} lane", found.get("threads"), found.get("lane_why")
+    if threads:
+        return f"{lane}, {threads} thread{'' if threads == 1 else 's'} on each address"
+    return f"{lane}: {why}" if why else lane
 
 
 def _listed(title: str, lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from geodns.core.edns import Subnet
 from geodns.core.index import Index
 from geodns.core.reception import Read, Signed
 from geodns.core.replay import Hooks, Replay
-from geodns.core.table import Names, Sheet
+from geodns.core.table import AnswerSet, Names, Sheet
 from geodns.core.terms import Terms
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class NativeReplay(Replay):
     def relocate(self, places: Classifier | None) -> None:
         super().relocate(places)
         self.lane.locate(places)
+
+    def learn(self, sheet: int, number: int, made: AnswerSet) -> None:
+        self.lane.fill(sheet, number, made)
 
     def collect(self) -> None:
         self._book(self.lane.counted())

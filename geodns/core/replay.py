@@ -96,6 +96,9 @@ class Replay:
         self.state = _State(index, sheets)
         self.forget()
 
+    def learn(self, sheet: int, number: int, made: AnswerSet) -> None:
+        """An answer set was made that no packet asked for yet."""
+
     def collect(self) -> None:
         """Take into the counters what was answered elsewhere."""
 

@@ -12,8 +12,10 @@ from array import array
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from geodns import _native
+from geodns._native import Classifier, Layer, Places, Records
 from geodns.core.compile.sheets import Classes, Widest
 from geodns.core.place import matches, uses
 from geodns.core.steer.orders import Direction, Order, Plan, by_distance, direction, directions
@@ -23,9 +25,6 @@ from geodns.geo.locate import Carrier, Where, carrier_of, completed, place_of, w
 from geodns.geo.mmdb import Database, Kind
 from geodns.geo.networks import Answer, configured
 from geodns.model import Line, When
-
-if TYPE_CHECKING:
-    from geodns._native import Classifier, Layer, Places, Records
 
 T = TypeVar("T")
 
@@ -65,8 +64,6 @@ class Compiled:
 
         For the thread that owns the classes.
         """
-        from geodns import _native  # noqa: PLC0415 - it need not be there
-
         found = []
         for plan, known in zip(self.plans, classes, strict=True):
             found.append((plan.places, [known.number(order) for order in plan.orders]))
@@ -77,13 +74,11 @@ class Compiled:
 class Compiler:
     """Compiles plans, and keeps those of this time and the last: what stays the same is not made anew.
 
-    For one thread at a time. Raises ImportError where the native lane was not built.
+    For one thread at a time.
     """
 
     def __init__(self, limit: int) -> None:
         """`limit`: how many classes a plan may have."""
-        from geodns import _native  # noqa: F401, PLC0415 - it need not be there
-
         self._limit = limit
         self._now: dict[Hashable, CompiledPlan] = {}
         self._before: dict[Hashable, CompiledPlan] = {}
@@ -175,8 +170,6 @@ class _World:
         self, kinds: tuple[Kind, Kind], parts: Collection[str]
     ) -> tuple[Layer, Iterable[tuple[Mapping[str, Any], ...]]]:
         """What two kinds of database, where there are such, say together, and for each number the records."""
-        from geodns._native import Layer  # noqa: PLC0415
-
         read = {kind: _read(self._databases[kind], parts) for kind in kinds if kind in self._databases}
         if not read:
             return _everywhere(), [({}, {})]
@@ -192,8 +185,6 @@ class _World:
 
 def _read(database: Database, parts: Collection[str]) -> tuple[Layer, Records]:
     """A database's blocks by the numbers of their records, of which 0 is the empty one."""
-    from geodns._native import Layer  # noqa: PLC0415
-
     try:
         return Layer.read(database.content(), set(parts))
     except ValueError as error:
@@ -249,8 +240,6 @@ class _Wheres:
 
 def _compile(asks: _Asks, world: _World, limit: int) -> CompiledPlan:
     """One plan: its order is asked for every combination of facts that differ for it."""
-    from geodns._native import Layer, Places  # noqa: PLC0415
-
     own, answers = _own_facts(asks, world)
     carrier, carriers = _carrier_facts(asks, world)
     geo, wheres = _geo_facts(asks, world)
@@ -279,8 +268,6 @@ def _compile(asks: _Asks, world: _World, limit: int) -> CompiledPlan:
 
 def _own_facts(asks: _Asks, world: _World) -> tuple[Layer, list[Answer]]:
     """Own networks and what they say, as far as it matters to a plan."""
-    from geodns._native import Layer  # noqa: PLC0415
-
     networks = configured(world.lines.values() if asks.lines else (), [asks.plan.policy])
     runs = [networks.runs(version) for version in (4, 6)]
     answers = [answer for family in runs for _, answer in family]
@@ -317,8 +304,6 @@ def _geo_facts(asks: _Asks, world: _World) -> tuple[Layer, list[Where]]:
 
 
 def _everywhere() -> Layer:
-    from geodns._native import Layer  # noqa: PLC0415
-
     return Layer([(0, 0)], [(0, 0)])
 
 

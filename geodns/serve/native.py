@@ -1,120 +1,113 @@
-"""DNS over UDP by the native lane: threads that answer, and a queue of what they pass on to Python.
+"""DNS over UDP by threads that replay the table without the interpreter.
 
-The socket is bound and, until the server is ready, read as in `serve.udp`. Then it is handed over: it and
-its siblings, bound to the same address with SO_REUSEPORT, are served by a thread each. The first one was
-bound without that option, so a port that somebody else has is refused, whatever the other one set.
+Until they begin, this listener is the one of `serve/udp.py`. Then each thread has a socket of its own on the
+same address and port, and what they pass comes here over a bounded queue, is answered by the door like any
+packet, and leaves from the socket and the address that it came to.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
 
+from geodns.errors import GeodnsError
 from geodns.serve.door import Door
-from geodns.serve.sockets import refusal
-from geodns.serve.udp import BATCH, UdpListener, UdpStats, dropped, tune
-
-if TYPE_CHECKING:
-    from geodns._native import Lane, Passed, Service
-
-WAITING = 1024  # packets that wait for Python
+from geodns.serve.sockets import siblings
+from geodns.serve.udp import BATCH, Datagrams, UdpListener, UdpStats, dropped
 
 
-@dataclass(slots=True)
-class NativeStats(UdpStats):
-    passed: int = 0
-    """Packets that threads passed on to Python."""
-    lost: int = 0
-    """Packets that they would have passed on, but too many waited."""
+class Service(Datagrams, Protocol):
+    """`geodns._native.UdpService`: threads that answer, and what they pass, like a non-blocking socket."""
+
+    def fileno(self) -> int: ...
+    def shown_fileno(self) -> int: ...
+    def shown(self) -> tuple[bytes, str, bytes | None] | None: ...
+    def counts(self) -> Mapping[str, int]: ...
+    def last_fault(self) -> str: ...
+    def stop(self) -> None: ...
+
+
+Begin = Callable[[list[int]], Service]
+"""Starts a thread on each of the bound UDP sockets with these descriptors, which it duplicates. OSError."""
+Tell = Callable[[bytes, str, bytes | None], None]
+"""(packet, client's address, reply or None for silence): what the threads answered and the log is to show."""
 
 
 class NativeListener(UdpListener):
-    """`UdpListener` whose packets, once it is handed over, only come to `door` where threads pass them on.
+    """Serves one address and port, from `hand_over` on by `threads` threads of the native lane."""
 
-    Its threads are the lane's from number `first` on; they are held on `cores` in turn, where there are some.
-    """
-
-    def __init__(
-        self, address: str, port: int, door: Door, limit: int, *, threads: int, first: int, cores: list[int]
-    ) -> None:
+    def __init__(self, address: str, port: int, door: Door, limit: int, threads: int, tell: Tell) -> None:
         super().__init__(address, port, door, limit)
-        self.first = first
         self._threads = threads
-        self._cores = cores
+        self._tell = tell
         self._siblings: list[socket.socket] = []
         self._service: Service | None = None
-        self._ended = (0,) * 7
+
+    def hand_over(self, begin: Begin) -> None:
+        """Let threads answer from now on; the listener was started. No packet is lost meanwhile.
+
+        Raises GeodnsError in one line, and goes on answering by itself then.
+        """
+        assert self._socket is not None and self._loop is not None and self._service is None
+        self._loop.remove_reader(self._socket)
+        try:
+            self._siblings = siblings(self._socket, self._threads - 1, self._prepare)
+            service = begin([sock.fileno() for sock in (self._socket, *self._siblings)])
+        except OSError as error:
+            self._close_siblings()
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+            self._socket.setblocking(False)  # threads would have had it otherwise
+            self.start(self._loop)
+            raise GeodnsError(f"{self} cannot be served by threads: {error.strerror or error}") from None
+        self._loop.add_reader(service, self._answer, service)
+        self._loop.add_reader(service.shown_fileno(), self._show, service)
+        self._service = service
+
+    def stop(self) -> None:
+        """Stop answering, threads included, and give the port back; harmless when not started."""
+        if self._service is not None and self._loop is not None:
+            self._loop.remove_reader(self._service)
+            self._loop.remove_reader(self._service.shown_fileno())
+            self._service.stop()
+            self._stats, self._service = self.stats, None
+        self._close_siblings()
+        super().stop()
 
     @property
-    def stats(self) -> NativeStats:
-        own, service = self._stats, self._service
-        received, silent, faults, errors, unsent, passed, lost = service.counts() if service else self._ended
-        return NativeStats(
-            received=own.received + received,
-            silent=own.silent + silent,
-            faults=own.faults + faults,
-            last_fault=(service.last_fault() if service else "") or own.last_fault,
-            errors=own.errors + errors,
-            unsent=own.unsent + unsent,
-            passed=passed,
-            lost=lost,
+    def stats(self) -> UdpStats:
+        """What was counted since the start, here and in the threads. What is passed is received here."""
+        own = self._stats
+        if self._service is None:
+            return own
+        theirs = self._service.counts()
+        return replace(
+            own,
+            received=own.received + theirs["received"] - theirs["passed"],
+            silent=own.silent + theirs["silent"],
+            faults=own.faults + theirs["faults"],
+            last_fault=own.last_fault or self._service.last_fault(),
+            errors=own.errors + theirs["errors"],
+            unsent=own.unsent + theirs["unsent"],
+            passed=theirs["passed"],
+            unpassed=theirs["unpassed"],
+            unshown=theirs["unshown"],
         )
 
     @property
     def overflowed(self) -> int:
+        """Datagrams that the system dropped because a receive buffer was full (Linux; elsewhere 0)."""
         return super().overflowed + sum(map(dropped, self._siblings))
 
-    def hand_over(self, lane: Lane) -> None:
-        """Let threads answer from now on. Raises GeodnsError in one line."""
-        assert self._socket is not None
-        assert self._loop is not None
-        try:
-            self._loop.remove_reader(self._socket)
-            self._join()
-            files = [sock.fileno() for sock in (self._socket, *self._siblings)]
-            self._service = lane.serve(files, first=self.first, waiting=WAITING, cores=self._cores)
-        except OSError as error:
-            raise refusal(error, socket.SOCK_DGRAM, self.address, self.port) from None
-        self._loop.add_reader(self._service.ear, self._answer_passed, self._service)
+    def _show(self, service: Service) -> None:
+        for _ in range(BATCH):
+            shown = service.shown()
+            if shown is None:
+                break
+            self._tell(*shown)
 
-    def stop(self) -> None:
-        service, self._service = self._service, None
-        if service is not None:
-            asyncio.get_running_loop().remove_reader(service.ear)
-            service.stop()
-            self._ended = service.counts()
-        for sibling in self._siblings:
-            sibling.close()
-        self._siblings.clear()
-        super().stop()
-
-    def _join(self) -> None:
-        """Bind a sibling for each further thread."""
-        assert self._socket is not None
-        if self._threads > 1:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        for _ in range(self._threads - 1):
-            sibling = socket.socket(self._socket.family, socket.SOCK_DGRAM)
-            self._siblings.append(sibling)
-            sibling.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if sibling.family == socket.AF_INET6:
-                sibling.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            tune(sibling)
-            sibling.bind(self._socket.getsockname())
-
-    def _answer_passed(self, service: Service) -> None:
-        for passed in service.take(BATCH):
-            self._answer(passed)
-
-    def _answer(self, passed: Passed) -> None:
-        try:
-            reply = self.door(passed.packet, passed.client, self.limit)
-        except Exception as error:
-            self._stats.fault(error)
-            return
-        if reply is None:
-            self._stats.silent += 1
-        elif not passed.reply(reply):
-            self._stats.unsent += 1
+    def _close_siblings(self) -> None:
+        for sock in self._siblings:
+            sock.close()
+        self._siblings = []

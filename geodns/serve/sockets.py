@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import resource
 import socket
+import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 from geodns.errors import GeodnsError
+
+# <asm-generic/socket.h>, <linux/filter.h>; a program of three: A = a random number, A %= count, return A
+_SO_ATTACH_REUSEPORT_CBPF = 51
+_INSTRUCTION = struct.Struct("@HBBI")
+_PROGRAM = struct.Struct("@HP")
+_LOAD_RANDOM = _INSTRUCTION.pack(0x20, 0, 0, 0xFFFF_F000 + 56)
+_MODULO, _RETURN = 0x94, _INSTRUCTION.pack(0x16, 0, 0, 0)
 
 _NAMES = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
 
@@ -16,7 +26,7 @@ _NAMES = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
 def bound(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
     """A non-blocking socket bound to a numeric address (IPv4, IPv6, `fe80::1%eth0`); port 0 picks a free one.
 
-    `::` takes IPv6 only, so that it stands beside `0.0.0.0` on every system. SO_REUSEPORT is never set, nor
+    `::` takes IPv6 only, so that it stands beside `0.0.0.0` on every system. SO_REUSEPORT is not set, nor
     SO_REUSEADDR for UDP: two servers started by mistake must not split traffic, whatever the other one set.
     Raises GeodnsError in one line.
     """
@@ -40,6 +50,48 @@ def bound(kind: socket.SocketKind, address: str, port: int) -> socket.socket:
         sock.close()
         raise refusal(error, kind, address, port) from None
     return sock
+
+
+def siblings(
+    first: socket.socket, count: int, prepare: Callable[[socket.socket], object]
+) -> list[socket.socket]:
+    """`count` more UDP sockets on the address and port of a bound one; packets are spread over all of them.
+
+    The first one would have been refused a port that is taken; only now does it let others of the same user
+    join it (SO_REUSEPORT). What arrived before stays with it. Where the system lets us say so, packets go to
+    these sockets at random, and to none that joins later. `prepare` sets options before a packet can arrive.
+    Raises OSError, and nothing has changed then.
+    """
+    made: list[socket.socket] = []
+    if not count:
+        return made
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        for _ in range(count):
+            sock = socket.socket(first.family, socket.SOCK_DGRAM)
+            made.append(sock)
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.setblocking(False)
+            prepare(sock)
+            sock.bind(first.getsockname())
+    except OSError:
+        for sock in made:
+            sock.close()
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        raise
+    _spread(first, 1 + count)
+    return made
+
+
+def _spread(sock: socket.socket, count: int) -> None:
+    """Let the system choose at random among the first `count` sockets of a port; a wish."""
+    program = _LOAD_RANDOM + _INSTRUCTION.pack(_MODULO, 0, 0, count) + _RETURN
+    code = ctypes.create_string_buffer(program, len(program))
+    told = _PROGRAM.pack(len(program) // _INSTRUCTION.size, ctypes.addressof(code))
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, told)
 
 
 def speaks_ipv6() -> bool:

@@ -20,6 +20,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from geodns.serve.door import Door, DoorStats
 from geodns.serve.sockets import bound, endpoint
@@ -47,10 +48,23 @@ class UdpStats(DoorStats):
     """Receives that failed, mostly the ICMP error to an earlier reply."""
     unsent: int = 0
     """Replies the system would not take (full queue, firewall, no route): dropped, the client asks again."""
+    passed: int = 0
+    """Messages that the native lane left to Python (serve/native.py)."""
+    unpassed: int = 0
+    """Messages that it would have left to Python, dropped because too many waited."""
+    unshown: int = 0
+    """Messages that it answered, and that the log was to show when too many waited for it."""
 
     @property
     def answered(self) -> int:
-        return self.received - self.silent - self.faults - self.unsent
+        return self.received - self.silent - self.faults - self.unsent - self.unpassed
+
+
+class Datagrams(Protocol):
+    """What a batch is read from and answered to: a non-blocking socket, or what is like one."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, Any]: ...
+    def sendto(self, reply: bytes, client: Any, /) -> object: ...
 
 
 class UdpListener:
@@ -69,20 +83,20 @@ class UdpListener:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wildcard = False
 
-    def __str__(self) -> str:
-        return endpoint(socket.SOCK_DGRAM, self.address, self.port)
-
     @property
     def stats(self) -> UdpStats:
         """What was counted since the start."""
         return self._stats
+
+    def __str__(self) -> str:
+        return endpoint(socket.SOCK_DGRAM, self.address, self.port)
 
     def bind(self) -> None:
         """Take the address and port (0 becomes the one that was given). Raises GeodnsError in one line."""
         if self._socket is None:
             self._socket = bound(socket.SOCK_DGRAM, self.address, self.port)
             self.port = self._socket.getsockname()[1]
-            tune(self._socket)
+            _tune(self._socket)
             self._wildcard = _tells_destination(self._socket)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -106,10 +120,19 @@ class UdpListener:
         """Datagrams that the system dropped because the receive buffer was full (Linux; elsewhere 0)."""
         return 0 if self._socket is None else dropped(self._socket)
 
+    def _prepare(self, sock: socket.socket) -> None:
+        """Give a socket that is not bound yet what this listener's own has."""
+        _tune(sock)
+        if self._wildcard:
+            _tell_destination(sock)
+
     def _drain(self) -> None:
-        """Answer one batch. A `try` costs nothing until it catches."""
         assert self._socket is not None
-        receive, send = self._socket.recvfrom, self._socket.sendto
+        self._answer(self._socket)
+
+    def _answer(self, datagrams: Datagrams) -> None:
+        """Answer one batch. A `try` costs nothing until it catches."""
+        receive, send = datagrams.recvfrom, datagrams.sendto
         door, limit, stats = self.door, self.limit, self._stats
         taken = 0
         for _ in range(BATCH):
@@ -136,7 +159,7 @@ class UdpListener:
         stats.received += taken
 
     def _drain_wildcard(self) -> None:
-        """`_drain` with the packet's destination carried over to the reply's source."""
+        """`_answer` with the packet's destination carried over to the reply's source."""
         assert self._socket is not None
         receive, send = self._socket.recvmsg, self._socket.sendmsg
         door, limit, stats = self.door, self.limit, self._stats
@@ -165,15 +188,7 @@ class UdpListener:
         stats.received += taken
 
 
-def dropped(sock: socket.socket) -> int:
-    """Datagrams that the system dropped because the socket's receive buffer was full (Linux; elsewhere 0)."""
-    if not _LINUX:
-        return 0
-    data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-    return int(_MEMINFO.unpack(data)[-1]) if len(data) == _MEMINFO.size else 0
-
-
-def tune(sock: socket.socket) -> None:
+def _tune(sock: socket.socket) -> None:
     """Room for a burst, and no fragments (RFC 9715): every step is a wish that a system may not know."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -186,10 +201,21 @@ def tune(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_OMIT)
 
 
+def dropped(sock: socket.socket) -> int:
+    """Datagrams that the system dropped at a full receive buffer (Linux; elsewhere 0)."""
+    if not _LINUX:
+        return 0
+    data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    return int(_MEMINFO.unpack(data)[-1]) if len(data) == _MEMINFO.size else 0
+
+
 def _tells_destination(sock: socket.socket) -> bool:
     """Whether this socket listens on all addresses and the system agreed to tell which one was asked."""
-    if any(socket.inet_pton(sock.family, sock.getsockname()[0])):
-        return False
+    return not any(socket.inet_pton(sock.family, sock.getsockname()[0])) and _tell_destination(sock)
+
+
+def _tell_destination(sock: socket.socket) -> bool:
+    """Let a socket tell which address was asked; False where the system does not."""
     try:
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)

@@ -10,16 +10,19 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::border_place::{self, PyClassifier};
-use crate::border_service::{PyPassed, PyService};
+use crate::border_serve::{self, PyRate, UdpService, sockets};
 use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
 use crate::lane::{Counted, Lane};
+use crate::limit::Limited;
 use crate::names::{Names, Parts};
+use crate::networks::Networks;
 use crate::place::{Classifier, Classify};
 use crate::replay::{Arrival, Outcome, Replay};
+use crate::serve::{Options, Service};
 use crate::subnet::Subnet;
 use crate::table::{AnswerSet, Pick, Row, Sheet, Table, Unsound};
-use crate::terms::{Networks, Terms};
+use crate::terms::Terms;
 use crate::wire::name_end;
 
 /// The native lane.
@@ -30,8 +33,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyNames>()?;
     module.add_class::<PyLane>()?;
     border_place::register(module)?;
-    module.add_class::<PyService>()?;
-    module.add_class::<PyPassed>()?;
+    border_serve::register(module)?;
     module.add_class::<Wanted>()
 }
 
@@ -173,18 +175,36 @@ impl PyLane {
     }
 
     /// Serve UDP sockets with a thread each, the first of which is the lane's worker `first`.
-    #[pyo3(signature = (sockets, *, first, waiting, cores))]
+    #[pyo3(signature = (descriptors, *, first, waiting, cores, rate, shown))]
     fn serve(
         &self,
-        sockets: Vec<i32>,
+        descriptors: Vec<i32>,
         first: usize,
         waiting: usize,
         cores: Vec<usize>,
-    ) -> PyResult<PyService> {
-        if first + sockets.len() > self.lane.threads() {
+        rate: Option<&Bound<'_, PyRate>>,
+        shown: u32,
+    ) -> PyResult<UdpService> {
+        if first + descriptors.len() > self.lane.threads() {
             return Err(PyValueError::new_err("the lane has fewer threads"));
         }
-        PyService::start(&self.lane, &sockets, first, waiting, &cores)
+        let workers = (first..first + descriptors.len()).map(|number| self.lane.worker(number, shown));
+        let options = Options {
+            epochs: self.lane.epochs(),
+            waiting,
+            cores: &cores,
+            first,
+        };
+        let sockets = sockets(&descriptors)?;
+        let service = match rate {
+            None => Service::start(sockets, workers.collect(), &options)?,
+            Some(rate) => {
+                let rate = &rate.get().rate;
+                let limited = workers.map(|worker| Limited::new(worker, rate.limiter()));
+                Service::start(sockets, limited.collect(), &options)?
+            }
+        };
+        Ok(UdpService(service))
     }
 
     /// The reply to a packet, None for silence, or what is wanted first.
@@ -425,12 +445,14 @@ fn agreed(of: &Bound<'_, PyAny>, payload: u16, signed: bool) -> PyResult<Terms> 
     };
     let resolvers = match some("resolvers")? {
         None => None,
-        Some(networks) => Some(Networks::of(
-            networks
+        Some(networks) => {
+            let texts = networks
                 .try_iter()?
-                .map(|n| network(&n?))
-                .collect::<PyResult<Vec<_>>>()?,
-        )),
+                .map(|n| Ok(n?.str()?.to_string()))
+                .collect::<PyResult<Vec<_>>>()?;
+            let found = Networks::parse(texts.iter().map(String::as_str));
+            Some(found.ok_or_else(|| PyValueError::new_err("not all are networks"))?)
+        }
     };
     Ok(Terms {
         payload,
@@ -443,12 +465,4 @@ fn agreed(of: &Bound<'_, PyAny>, payload: u16, signed: bool) -> PyResult<Terms> 
         signed,
         states: get(of, "states")?,
     })
-}
-
-/// An `ipaddress` network.
-fn network(of: &Bound<'_, PyAny>) -> PyResult<(IpAddr, u8)> {
-    Ok((
-        address(&of.getattr("network_address")?.str()?.to_string())?,
-        get(of, "prefixlen")?,
-    ))
 }

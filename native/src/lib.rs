@@ -9,7 +9,8 @@ mod border;
 #[cfg(feature = "python")]
 mod border_place;
 #[cfg(feature = "python")]
-mod border_service;
+mod border_serve;
+pub mod buckets;
 pub mod cookies;
 pub mod counts;
 pub mod dname;
@@ -18,8 +19,10 @@ pub mod epochs;
 pub mod fit;
 pub mod handler;
 pub mod lane;
+pub mod limit;
 pub mod mmdb;
 pub mod names;
+pub mod networks;
 pub mod passes;
 pub mod picks;
 pub mod place;

@@ -4,9 +4,10 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
+use std::mem::take;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,14 +15,14 @@ use crossbeam_utils::CachePadded;
 
 use crate::epochs::{Epochs, Seat};
 use crate::handler::{Answer, Handler};
-use crate::passes::{Passed, Passes};
+use crate::passes::{Asker, Passed, Passes, Shown};
 use crate::sockets::{Batch, Socket, pin};
 
 /// How a service is run beside its sockets and handlers.
 pub struct Options<'a> {
     /// Where its threads say which generation of the table they use.
     pub epochs: &'a Arc<Epochs>,
-    /// Packets that may wait for Python.
+    /// Packets that may wait for Python; and as many that may wait for the log.
     pub waiting: usize,
     /// Cores that the threads are held on in turn; none: the system's choice.
     pub cores: &'a [usize],
@@ -45,18 +46,21 @@ pub struct Counts {
     /// Packets that the handler passed to Python and that found room.
     pub passed: u64,
     /// Packets that it passed and that found none.
-    pub overflow: u64,
+    pub unpassed: u64,
+    /// Packets that the log was to show, when too many waited for it.
+    pub unshown: u64,
 }
 
 /// The threads that serve the sockets of one address and port.
 pub struct Service {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
-    sockets: Vec<Socket>,
-    passes: Passes,
+    sockets: Mutex<Vec<Arc<Socket>>>, // for who is no thread of the service
+    passes: Passes<Passed>,
+    shown: Passes<Shown>,
     counters: Vec<CachePadded<Counters>>,
     stopping: AtomicBool,
     last_fault: Mutex<String>, // taken only where a handler panicked, and by who reads it
@@ -74,38 +78,40 @@ impl Service {
         static QUIET: Once = Once::new();
         QUIET.call_once(keep_panics);
         assert_eq!(sockets.len(), handlers.len(), "a handler for each socket");
+        let sockets: Vec<_> = sockets.into_iter().map(Arc::new).collect();
         let shared = Arc::new(Shared {
             passes: Passes::new(options.waiting)?,
+            shown: Passes::new(options.waiting)?,
             counters: sockets.iter().map(|_| CachePadded::default()).collect(),
-            sockets,
+            sockets: Mutex::new(sockets.clone()),
             stopping: AtomicBool::new(false),
             last_fault: Mutex::default(),
         });
-        let mut service = Self {
-            shared: shared.clone(),
-            threads: Vec::new(),
+        let service = Self {
+            shared,
+            threads: Mutex::default(),
         };
-        for (index, handler) in handlers.into_iter().enumerate() {
-            let (shared, seat) = (shared.clone(), options.epochs.seat());
+        for (index, (socket, handler)) in sockets.into_iter().zip(handlers).enumerate() {
+            let (shared, seat) = (service.shared.clone(), options.epochs.seat());
             let thread = Builder::new()
                 .name(format!("{NAME}{}", options.first + index))
-                .spawn(move || Worker::new(&shared, index, handler, seat).run())?;
-            service.threads.push(thread);
-            if !options.cores.is_empty() {
-                pin(
-                    &service.threads[index],
-                    options.cores[index % options.cores.len()],
-                )?;
-            }
+                .spawn(move || Worker::new(&shared, index, &socket, handler, seat).run())?;
+            let pinned = match options.cores {
+                [] => Ok(()),
+                cores => pin(&thread, cores[index % cores.len()]),
+            };
+            locked(&service.threads).push(thread);
+            pinned?;
         }
         Ok(service)
     }
 
-    /// Stop answering: when this returns no thread is left. Harmless when stopped.
-    pub fn stop(&mut self) {
+    /// Stop answering and close the sockets: when this returns no thread is left. Harmless when stopped.
+    pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        self.shared.sockets.iter().for_each(Socket::wake);
-        for thread in self.threads.drain(..) {
+        let sockets = take(&mut *locked(&self.shared.sockets));
+        sockets.iter().for_each(|socket| socket.wake());
+        for thread in take(&mut *locked(&self.threads)) {
             let _ = thread.join();
         }
     }
@@ -123,17 +129,23 @@ impl Service {
 
     /// What the last panic said, and where; empty where there was none.
     pub fn last_fault(&self) -> String {
-        self.shared.fault().clone()
+        locked(&self.shared.last_fault).clone()
     }
 
     /// The packets that wait for Python.
-    pub fn passes(&self) -> &Passes {
+    pub fn passes(&self) -> &Passes<Passed> {
         &self.shared.passes
     }
 
-    /// Send the reply to a packet that was passed; false where the system does not take it.
-    pub fn reply(&self, passed: &Passed, octets: &[u8]) -> bool {
-        self.shared.sockets[passed.socket].send(octets, &passed.source)
+    /// The packets that the log is to show.
+    pub fn shown(&self) -> &Passes<Shown> {
+        &self.shared.shown
+    }
+
+    /// Send the reply to a packet that was passed; false where the system does not take it, or this is stopped.
+    pub fn reply(&self, asker: &Asker, octets: &[u8]) -> bool {
+        let socket = locked(&self.shared.sockets).get(asker.socket).cloned();
+        socket.is_some_and(|socket| socket.send(octets, &asker.source))
     }
 }
 
@@ -143,15 +155,13 @@ impl Drop for Service {
     }
 }
 
-impl Shared {
-    fn fault(&self) -> std::sync::MutexGuard<'_, String> {
-        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `Counts` as others may read them; written by one thread only.
 #[derive(Default)]
-struct Counters([AtomicU64; 7]);
+struct Counters([AtomicU64; 8]);
 
 impl Counters {
     #[inline]
@@ -164,7 +174,7 @@ impl Counters {
 
 impl Counts {
     #[inline]
-    fn fields(&mut self) -> [&mut u64; 7] {
+    fn fields(&mut self) -> [&mut u64; 8] {
         [
             &mut self.received,
             &mut self.silent,
@@ -172,7 +182,8 @@ impl Counts {
             &mut self.errors,
             &mut self.unsent,
             &mut self.passed,
-            &mut self.overflow,
+            &mut self.unpassed,
+            &mut self.unshown,
         ]
     }
 }
@@ -190,13 +201,13 @@ struct Worker<'a, H> {
 }
 
 impl<'a, H: Handler> Worker<'a, H> {
-    fn new(shared: &'a Shared, index: usize, handler: H, seat: Seat) -> Self {
+    fn new(shared: &'a Shared, index: usize, socket: &'a Socket, handler: H, seat: Seat) -> Self {
         Self {
             shared,
             index,
             handler,
             seat,
-            batch: Batch::new(&shared.sockets[index]),
+            batch: Batch::new(socket),
             next: 0,
             received: 0,
             counts: Counts::default(),
@@ -207,7 +218,7 @@ impl<'a, H: Handler> Worker<'a, H> {
     fn run(mut self) {
         while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
             self.counts.faults += 1;
-            *self.shared.fault() = LAST_PANIC.take();
+            *locked(&self.shared.last_fault) = LAST_PANIC.take();
         }
     }
 
@@ -250,7 +261,20 @@ impl<'a, H: Handler> Worker<'a, H> {
                 continue;
             };
             self.counts.received += 1;
-            match self.handler.answer(packet, &client, reply) {
+            let answer = self.handler.answer(packet, &client, reply);
+            if self.handler.shows() && answer != Answer::Pass {
+                let octets = (!self.shared.shown.is_full()).then(|| Box::from(packet));
+                let reply = (answer == Answer::Reply).then(|| Box::from(&**reply));
+                let taken = octets.is_some_and(|octets| {
+                    self.shared.shown.put(Shown {
+                        octets,
+                        client,
+                        reply,
+                    })
+                });
+                self.counts.unshown += u64::from(!taken);
+            }
+            match answer {
                 Answer::Reply => self.batch.keep(i),
                 Answer::Silence => self.counts.silent += 1,
                 Answer::Pass => self.pass(i),
@@ -269,12 +293,14 @@ impl<'a, H: Handler> Worker<'a, H> {
             let (octets, source) = self.batch.copy(i);
             passes.put(Passed {
                 octets,
-                source,
-                socket: self.index,
+                asker: Asker {
+                    source,
+                    socket: self.index,
+                },
             })
         };
         self.counts.passed += u64::from(taken);
-        self.counts.overflow += u64::from(!taken);
+        self.counts.unpassed += u64::from(!taken);
     }
 }
 

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::ptr::null_mut;
 use std::thread::JoinHandle;
@@ -87,13 +87,17 @@ impl Socket {
     }
 }
 
-/// A descriptor of our own for a socket of Python's.
+/// A descriptor of one's own for what another one is open for.
 pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
-    if descriptor < 0 {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    // SAFETY: any number may be asked for: one that is no descriptor is an error. What is given was nobody's before.
+    unsafe {
+        let own = libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0);
+        if own < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(OwnedFd::from_raw_fd(own))
+        }
     }
-    // SAFETY: it is not -1, and is borrowed only for this call, which fails where it is not open.
-    unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()
 }
 
 /// Set an option to 1; false where the system does not know it.

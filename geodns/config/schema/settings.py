@@ -256,6 +256,11 @@ class LogSettings(Form):
     queries: Annotated[int, whole(0, 1_000_000_000)] = 0
 
 
+LANES = ("auto", "python", "native")
+MAX_THREADS = 256  # on each address
+MAX_CORES = 1024  # what the system's set of CPUs has room for
+
+
 class Settings(Form):
     """The whole of geodns.yaml; durations in seconds, paths absolute or from where the program stands."""
 
@@ -265,6 +270,9 @@ class Settings(Form):
     admin: AdminSettings = Field(default_factory=dict, validate_default=True)
     state: FilePath = Field(default=Path("geodns.sqlite"), validate_default=True)
     lines: Given[FilePath] = None
+    lane: Annotated[str, one_of(*LANES)] = "auto"
+    threads: Annotated[int, whole(0, MAX_THREADS)] = 0
+    cores: Many[Annotated[int, whole(0, MAX_CORES - 1)]] = []
     ecs: EcsSettings = EcsSettings()
     identity: IdentitySettings = IdentitySettings()
     cookies: CookieSettings = CookieSettings()

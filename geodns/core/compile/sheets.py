@@ -122,15 +122,14 @@ class Sheets:
         self._sets[sheet][number] = made
         return made
 
-    def ahead(self, most: int) -> Iterator[None]:
-        """Make the sets of all classes that are numbered, at most `most` of them, one between two yields."""
+    def ahead(self, most: int) -> Iterator[tuple[int, int, AnswerSet]]:
+        """Make the sets of all classes that are numbered, at most `most` of them: (sheet, class, set)."""
         left = most
         for index, sheet in enumerate(self.sheets):
             for number in range(len(self.classes[sheet.plan].orders)):
                 if number not in self._sets[index] and left:
                     left -= 1
-                    self.fill(index, number)
-                    yield
+                    yield index, number, self.fill(index, number)
 
     def rebuild(self, world: World, touched: frozenset[str]) -> tuple[Sheet, ...]:
         """The sheets after a change of the world: touched pools anew, the others as they were."""
