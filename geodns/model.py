@@ -50,8 +50,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How an endpoint is probed. `interval` and `timeout` are seconds (fractions allowed).
+    """How an endpoint is probed. `interval`, `timeout` and `damping` are seconds (fractions allowed).
 
+    `fall` of the last `fall_of` results must be bad for a fall, `rise` of `rise_of` good for a return;
+    0: in a row. `retry_interval` (None: `interval`) holds while results disagree. `damping` 0: none.
     `status` holds inclusive ranges; `body` is text that the response must contain; `host` is the Host
     header and the TLS server name (SNI) unless `sni` says another. `port` None: the endpoint's own port,
     else 443 for https, 80 for http; tcp needs one.
@@ -61,8 +63,12 @@ class Check:
     port: int | None = None
     interval: float = 3.0
     timeout: float = 2.0
+    retry_interval: float | None = None
     fall: int = 3
+    fall_of: int = 0
     rise: int = 3
+    rise_of: int = 0
+    damping: float = 10.0
     path: str = "/"
     method: str = "GET"
     host: str | None = None

@@ -87,12 +87,18 @@ class Checks:
         if check.timeout > check.interval and {"timeout", "interval"} & form.model_fields_set:
             message = f"the timeout ({check.timeout:g}s) is longer than the interval ({check.interval:g}s)"
             self._findings.warning("slow-timeout", message, at)
+        retry = check.retry_interval
+        if retry is not None and retry > check.interval:
+            message = f"the retry_interval ({retry:g}s) is longer than the interval ({check.interval:g}s)"
+            self._findings.warning("slow-retry", message, at, "it is for probing faster while in doubt")
 
 
 def _merged(base: Check | None, form: CheckForm) -> Check:
     given: dict[str, Any] = {key: getattr(form, key) for key in form.model_fields_set - {"like", "type"}}
     if form.type is not None:
         given["kind"] = form.type
+    for key in given.keys() & {"fall", "rise"}:
+        given[key], given[f"{key}_of"] = given[key]
     if "status" in given:
         given["status"] = tuple(given["status"])
     return replace(base, **given) if base else Check(**given)

@@ -3,7 +3,8 @@
 Every probe is in exactly one of three states: its timer is set (the event loop's own heap holds 20,000 of
 them cheaply), it is queued because `concurrency` probes run already, or it runs. So nothing here can grow
 beyond the number of probes. A round is due on a fixed grid, `interval` apart from the probe's own phase
-(a hash of its id), so that neither slow answers nor restarts make probes drift into step.
+(a hash of its id), so that neither slow answers nor restarts make probes drift into step. While results
+disagree rounds are `retry_interval` apart instead, and the grid waits.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from geodns.core.health import Health, Probe, Result, Track, Verdict, fold
+from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap
 
 _log = logging.getLogger(__name__)
 
 FIRST_ROUND = 1.0  # seconds over which probes that nothing is known of are spread
+MOMENT = 1e-6  # share of the interval that tells two points of the grid apart
 LATE = 0.1  # share of the interval by which a start may miss its time before it counts as late
 
 
@@ -40,6 +42,7 @@ class _Entry:
     track: Track
     grid: float  # event loop time of one point of the probe's grid
     due: float = 0.0  # event loop time of the round that comes or runs
+    retry: bool = False  # that round is off the grid, because results disagree
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -164,10 +167,21 @@ class Monitor:
             self._begin(self._queued.popleft())
 
     def _next(self, entry: _Entry) -> float:
-        """The next point of the grid, at least half an interval after the last; missed ones count as late."""
+        check, now = entry.probe.check, asyncio.get_running_loop().time()
+        retried, between = entry.retry, gap(entry.track, check)
+        entry.retry = between < check.interval
+        if entry.retry:
+            return max(now, entry.due + between)
+        return self._on_grid(entry, now, after=MOMENT if retried else 0.5)
+
+    def _on_grid(self, entry: _Entry, now: float, after: float) -> float:
+        """The next point of the grid, `after` intervals past the last round; missed ones count as late.
+
+        After a retry any point will do: to wait for a later one would delay what the failover counts on.
+        """
         interval = entry.probe.check.interval
-        due = entry.grid + math.ceil((entry.due - entry.grid) / interval + 0.5) * interval
-        behind = (asyncio.get_running_loop().time() - due) / interval
+        due = entry.grid + math.ceil((entry.due - entry.grid) / interval + after) * interval
+        behind = (now - due) / interval
         missed = max(0, math.ceil(behind - LATE))
         self.stats.late += missed
         return due + missed * interval

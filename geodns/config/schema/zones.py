@@ -35,10 +35,11 @@ from geodns.config.schema.types import (
     Span,
     Subdivision,
     Text,
+    Threshold,
     Tier,
-    Times,
     Ttl,
     Unsigned32,
+    Wait,
     Weight,
     one_of,
     read_id,
@@ -149,9 +150,11 @@ class CheckForm(Form):
     type: Given[Annotated[Literal["http", "https", "tcp"], one_of("http", "https", "tcp")]] = None
     port: Given[Port] = None
     interval: Interval = 3.0
+    retry_interval: Given[Interval] = None
     timeout: Interval = 2.0
-    fall: Times = 3
-    rise: Times = 3
+    fall: Threshold = (3, 0)
+    rise: Threshold = (3, 0)
+    damping: Wait = 10.0
     path: Annotated[str, Reads(_path, {"type": "string", "pattern": "^/"})] = "/"
     method: Annotated[str, one_of("GET", "HEAD", "POST")] = "GET"
     host: Given[Host] = None
