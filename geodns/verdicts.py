@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import structlog
 
+from geodns.config.schema.settings import Settings
 from geodns.core.health import Health, Probe, Track
 from geodns.core.world import Observed
 from geodns.errors import StoreError
@@ -23,7 +24,7 @@ log = structlog.get_logger("geodns")
 
 
 class Verdicts:
-    """`apply` takes changes into the answers, `health` gives what they hold; `probes` run at a time.
+    """`apply` takes changes into the answers, `health` gives what they hold.
 
     `errors` counts saves that failed.
     """
@@ -33,11 +34,11 @@ class Verdicts:
         apply: Callable[[Observed], None],
         health: Callable[[], Mapping[Probe, Health]],
         store: Store,
-        probes: int,
+        settings: Settings,
     ) -> None:
         self.errors = 0
-        self._prober = Prober()
-        self.monitor = Monitor(self._observed, time.time, self._prober, probes)
+        self._prober = Prober(settings.probes.allow)
+        self.monitor = Monitor(self._observed, time.time, self._prober, settings.limits.probes)
         self._apply = apply
         self._health = health
         self._store = store

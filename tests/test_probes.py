@@ -18,7 +18,9 @@ from geodns.model import Check
 from geodns.monitor.probes import Prober
 from geodns.monitor.probes.failure import describe
 from geodns.monitor.probes.http import MAX_BODY
+from geodns.monitor.probes.vetting import Vetting
 
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -53,7 +55,7 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @pytest.fixture
 async def prober() -> AsyncIterator[Prober]:
-    prober = Prober()
+    prober = Prober(LOOPBACK)
     yield prober
     await prober.close()
 
@@ -215,7 +217,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 @pytest.fixture
 async def knowing(certificate: Path) -> AsyncIterator[Prober]:
     """A prober that trusts the certificate."""
-    prober = Prober(ssl.create_default_context(cafile=str(certificate)))
+    prober = Prober(LOOPBACK, ssl.create_default_context(cafile=str(certificate)))
     yield prober
     await prober.close()
 
@@ -268,6 +270,61 @@ async def test_https_to_a_port_that_speaks_no_tls(prober: Prober) -> None:
         ok, detail = await prober(Probe(Check("https"), "127.0.0.1", port))
     assert not ok
     assert detail.startswith("TLS: ")
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("127.0.0.1", "this machine"),
+        ("0.0.0.0", "this machine"),
+        ("::1", "this machine"),
+        ("::ffff:127.0.0.1", "this machine"),
+        ("64:ff9b::7f00:1", "this machine"),
+        ("2002:7f00:1::", "this machine"),
+        ("169.254.169.254", "cloud metadata"),
+        ("fd00:ec2::254", "cloud metadata"),
+        ("100.100.100.200", "cloud metadata"),
+        ("169.254.1.1", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("239.1.1.1", "no single host"),
+        ("10.0.0.1", None),
+        ("192.0.2.1", None),
+        ("2001:db8::1", None),
+        ("64:ff9b::c000:201", None),
+    ],
+)
+def test_what_probes_may_not_reach(address: str, what: str | None) -> None:
+    said = Vetting().refusal(address)
+    assert said == (what and f"not allowed: {address} is {what} (probes.allow)")
+
+
+def test_what_is_allowed_is_open_and_nothing_beside_it() -> None:
+    vetting = Vetting(["127.0.0.2/32", "fe80::/10"])
+    assert [bool(vetting.refusal(a)) for a in ("127.0.0.2", "127.0.0.1", "fe80::1", "::1")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("kind", ["http", "https", "tcp"])
+async def test_a_closed_address_is_never_connected_to(host: str, kind: str) -> None:
+    met: list[bytes] = []
+
+    async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.append(b"")
+        writer.close()
+
+    prober = Prober()
+    async with listening(meet) as port:
+        ok, detail = await prober(Probe(Check(kind), host, port))
+        await asyncio.sleep(0.02)
+    await prober.close()
+    assert not ok
+    assert detail.startswith("not allowed: ")
+    assert met == []
 
 
 def test_details_are_one_short_line() -> None:

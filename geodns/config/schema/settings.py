@@ -228,6 +228,12 @@ class ExtendedErrorSettings(Form):
     states: Flag = False
 
 
+class ProbeSettings(Form):
+    """`allow`: networks that probes may reach although they are closed by default."""
+
+    allow: Many[Network] = []
+
+
 class LimitSettings(Form):
     """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once.
 
@@ -281,5 +287,6 @@ class Settings(Form):
     extended_errors: ExtendedErrorSettings = ExtendedErrorSettings()
     startup_wait: Wait = 10.0
     failover_budget: Wait = 30.0
+    probes: ProbeSettings = ProbeSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()

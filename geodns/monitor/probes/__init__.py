@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
@@ -13,6 +14,7 @@ import aiohttp
 from geodns.core.health import Probe
 from geodns.monitor.probes import http, tcp
 from geodns.monitor.probes.failure import describe
+from geodns.monitor.probes.vetting import Vetting
 
 _RESOLVER_THREADS = 8
 
@@ -20,11 +22,13 @@ _RESOLVER_THREADS = 8
 class Prober:
     """Probes an endpoint once. One for a whole monitor; made anywhere, used in one event loop.
 
-    `tls` is the context that verifies certificates (default: the system's authorities); checks with
-    `verify: false` get one that accepts any.
+    `allowed`: networks open to probes although they are closed by default (`vetting`). `tls` is the context
+    that verifies certificates (default: the system's authorities); checks with `verify: false` get one that
+    accepts any.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, allowed: Iterable[str] = (), tls: ssl.SSLContext | None = None) -> None:
+        self._vetting = Vetting(allowed)
         self._verifying = tls or ssl.create_default_context()
         self._trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._trusting.check_hostname = False
@@ -37,7 +41,9 @@ class Prober:
         """(ok, detail) within `check.timeout` seconds, resolving a host name included."""
         try:
             async with asyncio.timeout(p.check.timeout):
-                return await self._ask(p, await self._resolve(p))
+                address = await self._resolve(p)
+                refusal = self._vetting.refusal(address)
+                return (False, refusal) if refusal else await self._ask(p, address)
         except socket.gaierror as error:
             return False, describe(error)
         except TimeoutError:
