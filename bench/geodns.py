@@ -81,7 +81,8 @@ class Geodns(Server):
         if self.probes:
             lines += [
                 "checks:",
-                f"  web: {{type: http, path: /, interval: 1s, timeout: 1s, fall: {FALL}, rise: 2, damping: 0}}",
+                f"  web: {{type: http, path: /, interval: 1s, timeout: 1s, fall: {FALL}, rise: 2,",
+                "        damping: 0}",
             ]
         lines += ["policies:", "  world:"]
         lines += [f"    - {{when: {{country: {c}}}, to: {r}}}" for c, r in data.BY_COUNTRY.items()]

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap
+from geodns.monitor.storm import PATIENCE, Storm, Suspects
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +29,15 @@ LATE = 0.1  # share of the interval by which a start may miss its time before it
 
 @dataclass(slots=True)
 class Stats:
-    """Counters since the start. `late`: rounds begun too late or left out; `errors`: bugs, ours."""
+    """Counters since the start. `late`: rounds begun too late or left out; `errors`: bugs, ours;
+    `disbelieved`: bad results that counted for nothing, because the prober itself was suspected.
+    """
 
     rounds: int = 0
     failed: int = 0
     late: int = 0
     errors: int = 0
+    disbelieved: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +55,9 @@ class Monitor:
     """Runs probes on their schedule and tells of every change of health, in the event loop, at once.
 
     `clock` gives Unix seconds for stamps; `probe` does one probe and returns (ok, detail); `on_change` gets
-    the probes whose `Health` (verdict or doubt) differs after a result. All methods belong to one event loop.
+    the probes whose `Health` (verdict or doubt) differs after a result. `suspects` is asked whether many
+    failures at once (at least `share` of all) are the prober's own; it gets who fails and who is well. All
+    methods belong to one event loop.
     """
 
     def __init__(
@@ -60,12 +66,16 @@ class Monitor:
         clock: Callable[[], float],
         probe: Callable[[Probe], Awaitable[tuple[bool, str]]],
         concurrency: int = 256,
+        suspects: Suspects = lambda failing, well: False,
+        share: float = 0.0,
     ) -> None:
         self.stats = Stats()
         self._on_change = on_change
         self._clock = clock
         self._probe = probe
         self._concurrency = concurrency
+        self._storm = Storm(suspects, share)
+        self._judging: asyncio.TimerHandle | None = None
         self._entries: dict[Probe, _Entry] = {}
         self._queued: deque[_Entry] = deque()
         self._running = 0
@@ -103,6 +113,11 @@ class Monitor:
         return len(self._waiting)
 
     @property
+    def suspected(self) -> bool:
+        """Whether the prober itself is thought to be the fault: nothing is taken for down meanwhile."""
+        return self._storm.suspected
+
+    @property
     def running(self) -> int:
         return self._running
 
@@ -116,6 +131,8 @@ class Monitor:
 
     async def stop(self) -> None:
         """Cancel everything and return when nothing runs any more."""
+        if self._judging is not None:
+            self._judging.cancel()
         await asyncio.gather(*self._remove(list(self._entries.values())), return_exceptions=True)
 
     def _add(self, probe: Probe, phase: float, health: Health) -> None:
@@ -123,6 +140,8 @@ class Monitor:
         interval = probe.check.interval
         entry = _Entry(probe, Track(health), now + phase * interval)
         self._entries[probe] = entry
+        if health.verdict is Verdict.UP:
+            self._storm.well(probe)
         if health.verdict is Verdict.UNKNOWN:
             self._waiting.add(probe)
             self._arm(entry, now + phase * min(interval, FIRST_ROUND))
@@ -134,6 +153,7 @@ class Monitor:
         for entry in entries:
             del self._entries[entry.probe]
             self._waiting.discard(entry.probe)
+            self._storm.forget(entry.probe)
             if entry.timer is not None:
                 entry.timer.cancel()
             if entry.task is not None:
@@ -200,19 +220,53 @@ class Monitor:
     def _take(self, entry: _Entry, result: Result) -> None:
         self.stats.rounds += 1
         self.stats.failed += not result.ok
-        before = entry.track.health
-        entry.track = fold(entry.track, result, entry.probe.check)
-        if entry.track.health != before:
-            self._tell(entry)
+        self._note(entry, result)
+        if self._storm.suspected and not result.ok:
+            self.stats.disbelieved += 1
+            entry.track = replace(entry.track, last=result)
+        else:
+            before = entry.track.health
+            entry.track = fold(entry.track, result, entry.probe.check)
+            if entry.track.health != before:
+                self._tell({entry.probe: entry.track.health})
         self._waiting.discard(entry.probe)
         self._mark_settled()
 
-    def _tell(self, entry: _Entry) -> None:
+    def _note(self, entry: _Entry, result: Result) -> None:
+        """Keep the storm, and see to it that it is judged while it is large."""
+        loop = asyncio.get_running_loop()
+        if result.ok:
+            self._storm.well(entry.probe)
+        else:
+            self._storm.strike(entry.probe, entry.track, loop.time())
+        if self._storm.suspected and not self._storm.large():
+            self._storm.pass_over()
+            _log.warning("the prober is believed again: verdicts follow the checks")
+        elif not self._storm.suspected and self._judging is None and self._storm.large():
+            self._judging = loop.call_later(PATIENCE, self._judge)
+
+    def _judge(self) -> None:
+        self._judging = None
+        if not self._storm.judge(asyncio.get_running_loop().time()):
+            return
+        told = {}
+        for probe, struck in self._storm.struck.items():
+            entry = self._entries[probe]
+            health = replace(struck.before.health, doubt_until=0.0)
+            if entry.track.health != health:
+                told[probe] = health
+            entry.track = replace(struck.before, health=health, last=entry.track.last)
+        failing, known = len(self._storm), self._storm.known
+        _log.error("the prober is suspected: %d of %d fail at once, verdicts are frozen", failing, known)
+        if told:
+            self._tell(told)
+
+    def _tell(self, changes: Mapping[Probe, Health]) -> None:
         try:
-            self._on_change({entry.probe: entry.track.health})
+            self._on_change(changes)
         except Exception:
             self.stats.errors += 1
-            _log.exception("a change of health was not taken: %s", entry.probe.id)
+            _log.exception("a change of health was not taken: %s", ", ".join(probe.id for probe in changes))
 
     def _mark_settled(self) -> None:
         if not self._waiting:
