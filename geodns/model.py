@@ -56,10 +56,11 @@ class Check:
     0: in a row. `retry_interval` (None: `interval`) holds while results disagree. `damping` 0: none.
     `status` holds inclusive ranges; `body` is text that the response must contain; `host` is the Host
     header and the TLS server name (SNI) unless `sni` says another. `port` None: the endpoint's own port,
-    else 443 for https, 80 for http; tcp needs one.
+    else 443 for https and tls, 80 for http, 53 for dns; tcp needs one. A dns check asks for `query` and
+    `record` (a type), over `transport`; `answer` is rdata in presentation form that must be told.
     """
 
-    kind: str  # "http" | "https" | "tcp"
+    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp"
     port: int | None = None
     interval: float = 3.0
     timeout: float = 2.0
@@ -77,6 +78,11 @@ class Check:
     status: tuple[tuple[int, int], ...] = ((200, 299),)
     body: str | None = None
     verify: bool = True
+    query: str | None = None
+    record: str = "A"
+    rcode: str = "NOERROR"
+    answer: str | None = None
+    transport: str = "udp"
 
 
 @dataclass(frozen=True, slots=True)

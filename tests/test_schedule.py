@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from geodns.core.failover import detection
-from geodns.core.health import Health, Probe, Verdict
+from geodns.core.health import Health, Outcome, Probe, Verdict
 from geodns.model import Check
 from geodns.monitor.schedule import Monitor
 
@@ -62,7 +62,7 @@ class Fake:
         self.start = now()
         self.monitor = Monitor(self.note, lambda: EPOCH + now() - self.start, self.probe, concurrency)
 
-    async def probe(self, p: Probe) -> tuple[bool, str]:
+    async def probe(self, p: Probe) -> Outcome:
         self.asked.setdefault(p.address, []).append(now() - self.start)
         if p.address in self.broken_code:
             raise ZeroDivisionError
@@ -72,7 +72,7 @@ class Fake:
             await asyncio.sleep(self.delay.get(p.address, 0.0))
         finally:
             self.now_running -= 1
-        return (False, "refused") if p.address in self.bad else (True, "ok")
+        return Outcome(False, "refused") if p.address in self.bad else Outcome(True, "ok")
 
     def note(self, changes: Mapping[Probe, Health]) -> None:
         self.changes += [(p.address, h) for p, h in changes.items()]

@@ -82,4 +82,5 @@ def _result(result: Result) -> dict[str, object]:
         "at": stamp(result.at),
         "took_ms": round(result.took * 1000, 1),
         "detail": result.detail,
+        "certificate_ends": stamp(result.expires),
     }

@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from geodns.core.names import labels
 from geodns.model import Check, Endpoint
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443, "tls": 443, "dns": 53}
 MOST_HELD = 32  # times `damping`: the longest that a return is held down
 _MOST_FLAPS = 6  # one more fall, and it is held for 2**5 times `damping`
 
@@ -77,14 +78,26 @@ class Health:
     reason: str = ""
 
 
+class Outcome(NamedTuple):
+    """What one probe found. `detail` is for people: `200 OK in 3 ms`, `connection refused`.
+
+    `expires`: when the certificate that was verified ends, in Unix seconds; None where none was.
+    """
+
+    ok: bool
+    detail: str = ""
+    expires: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One finished probe: `detail` is for people: `200 OK in 3 ms`, `connection refused`."""
+    """One finished probe, and when: its outcome, the end (Unix seconds) and how long it took (seconds)."""
 
     ok: bool
     at: float
     took: float
     detail: str = ""
+    expires: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap
+from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
 from geodns.monitor.storm import PATIENCE, Storm, Suspects
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class _Entry:
 class Monitor:
     """Runs probes on their schedule and tells of every change of health, in the event loop, at once.
 
-    `clock` gives Unix seconds for stamps; `probe` does one probe and returns (ok, detail); `on_change` gets
+    `clock` gives Unix seconds for stamps; `probe` does one probe; `on_change` gets
     the probes whose `Health` (verdict or doubt) differs after a result. `suspects` is asked whether many
     failures at once (at least `share` of all) are the prober's own; it gets who fails and who is well. All
     methods belong to one event loop.
@@ -64,7 +64,7 @@ class Monitor:
         self,
         on_change: Callable[[Mapping[Probe, Health]], None],
         clock: Callable[[], float],
-        probe: Callable[[Probe], Awaitable[tuple[bool, str]]],
+        probe: Callable[[Probe], Awaitable[Outcome]],
         concurrency: int = 256,
         suspects: Suspects = lambda failing, well: False,
         share: float = 0.0,
@@ -210,12 +210,13 @@ class Monitor:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            ok, detail = await self._probe(entry.probe)
+            outcome = await self._probe(entry.probe)
         except Exception as error:  # what a stranger's answer can trigger in us is that endpoint's failure
             self.stats.errors += 1
             _log.exception("probe %s failed unexpectedly", entry.probe.id)
-            ok, detail = False, f"probe error: {type(error).__name__}"
-        self._take(entry, Result(ok, self._clock(), loop.time() - began, detail))
+            outcome = Outcome(False, f"probe error: {type(error).__name__}")
+        took = loop.time() - began
+        self._take(entry, Result(outcome.ok, self._clock(), took, outcome.detail, outcome.expires))
 
     def _take(self, entry: _Entry, result: Result) -> None:
         self.stats.rounds += 1
