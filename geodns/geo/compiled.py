@@ -33,9 +33,7 @@ GEO = ("country", "continent", "location")
 CITY = ("city", "subdivisions")
 CARRIER = ("autonomous_system_number",)
 
-STRETCH = (
-    500  # places between two pauses, in which other threads get the interpreter: some half a millisecond
-)
+STRETCH = 500  # places between two pauses, in which other threads get the interpreter: half a millisecond
 PAUSE = 20e-6  # seconds
 
 _NONE: frozenset[str] = frozenset()
@@ -218,8 +216,9 @@ class _Wheres:
             if number == len(self.said):
                 self.said.append(said)
             self.number.append(number)
-            for column, degrees in zip(self._at, where.at or (nan, nan), strict=True):
-                column.append(degrees)
+            latitude, longitude = where.at or (nan, nan)
+            self._at[0].append(latitude)
+            self._at[1].append(longitude)
 
     def __getitem__(self, index: int) -> Where:
         *said, at_from = self.said[self.number[index]]
@@ -295,10 +294,14 @@ def _geo_facts(asks: _Asks, world: _World) -> tuple[Layer, list[Where]]:
         return _everywhere(), [where_of({})]
     layer, wheres = world.wheres()
     nobody = carrier_of({}, {})
+    known: dict[tuple[Any, ...], tuple[bool, ...]] = {}
     met = []
     for said in _gently(wheres.said):
-        place = place_of(_NONE, _NONE, nobody, Where._make((*said[:5], None, "")))
-        met.append(tuple(matches(when, place) for when in asks.geo))
+        asked = said[:5] if asks.city else ("", 0, (), *said[3:5])
+        if asked not in known:
+            place = place_of(_NONE, _NONE, nobody, Where._make((*asked, None, "")))
+            known[asked] = tuple(matches(when, place) for when in asks.geo)
+        met.append(known[asked])
     numbers, first = _alike(zip((met[said] for said in wheres.number), wheres.ranks(asks.there), strict=True))
     return layer.mapped(numbers), [wheres[i] for i in first]
 
