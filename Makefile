@@ -85,9 +85,8 @@ ifneq ($(CARGO),)
 	$(CARGO) fmt --manifest-path native/Cargo.toml
 endif
 
-bench: databases native  ## measure CPU per query beside gdnsd, Knot and PowerDNS, then many names; reports in bench/out
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench scale
+bench: databases native  ## measure both lanes beside gdnsd, Knot, PowerDNS and NSD: make bench BENCH=--quick for a look
+	$(BIN)/python -m bench $(BENCH)
 
 lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 	$(BIN)/python -m pip install -q uv

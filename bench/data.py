@@ -15,7 +15,8 @@ from pathlib import Path
 ZONE = "bench.example.com"
 TTL = 30
 NAMES = 1000
-NETWORKS = 65_536  # the /24s of 10.0.0.0/8
+NETWORKS = 65_536  # of each family: the /24s of 10.0.0.0/8, the /48s of 2001:db8::/32
+FAMILIES = (4, 6)
 NAMESERVERS = {"ns1": "192.0.2.53", "ns2": "198.51.100.53"}
 
 
@@ -67,9 +68,18 @@ def names(count: int = NAMES) -> Iterator[str]:
     return (f"n{i}" for i in range(count))
 
 
-def network(index: int) -> str:
-    """The `index`th of the 65,536 networks, in CIDR."""
-    return f"10.{index >> 8 & 255}.{index & 255}.0/24"
+def in_words(count: int) -> str:
+    return f"{count:,} name{'s' if count > 1 else ''}"
+
+
+def network(index: int, family: int = 4) -> str:
+    """The `index`th of a family's 65,536 networks, in CIDR."""
+    return f"10.{index >> 8 & 255}.{index & 255}.0/24" if family == 4 else f"2001:db8:{index:x}::/48"
+
+
+def subnet(index: int, family: int = 4) -> str:
+    """How a resolver tells of a client in that network: the lengths that RFC 7871, section 11.1, advises."""
+    return network(index) if family == 4 else f"2001:db8:{index:x}::/56"
 
 
 def region_of(country: str) -> Region:
@@ -78,9 +88,9 @@ def region_of(country: str) -> Region:
     return next(r for r in REGIONS if r.id == wanted)
 
 
-def countries_of_networks() -> list[tuple[str, int]]:
+def countries_of_networks(family: int = 4) -> list[tuple[str, int]]:
     """For each network its country and the number of its city: scattered, the same in every run."""
-    chance = random.Random(2)
+    chance = random.Random(family)
     choices = [*COUNTRIES, *["CN"] * (CHINA_SHARE - 1)]
     return [(chance.choice(choices), chance.randrange(CITIES_PER_COUNTRY)) for _ in range(NETWORKS)]
 
@@ -112,7 +122,7 @@ def record(country: str, city: int) -> dict[str, object]:
 
 
 def make_mmdb(path: Path) -> None:
-    """Write the database: 10.0.0.0/8 in /24s, and loopback in Germany, where plain queries come from."""
+    """Write the database: every network, and loopback in Germany, where plain queries come from."""
     from mmdb_writer import MMDBWriter  # noqa: PLC0415  only whoever makes the file needs it
     from netaddr import IPNetwork, IPSet  # noqa: PLC0415
 
@@ -125,8 +135,9 @@ def make_mmdb(path: Path) -> None:
         int_type="u32",
     )
     blocks: dict[tuple[str, int], list[IPNetwork]] = {("DE", 0): [IPNetwork("127.0.0.0/8")]}
-    for index, place in enumerate(countries_of_networks()):
-        blocks.setdefault(place, []).append(IPNetwork(network(index)))
+    for family in FAMILIES:
+        for index, place in enumerate(countries_of_networks(family)):
+            blocks.setdefault(place, []).append(IPNetwork(network(index, family)))
     for (country, city), networks in blocks.items():
         writer.insert_network(IPSet(networks), record(country, city))
     path.parent.mkdir(parents=True, exist_ok=True)

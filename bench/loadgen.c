@@ -1,12 +1,19 @@
 /* A DNS load generator for loopback: sends prepared queries, checks every answer, prints one JSON line.
  *
- *   loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE [TRACE]
+ *   loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE SOCKETS FIRST [TRACE]
  *
- * QUERIES holds records of a 16-bit big-endian length and a DNS query; they are sent in order, the file
- * again from its start when COUNT asks for more. It stops after COUNT queries or SECONDS, whichever is first.
+ * QUERIES holds records of a 16-bit big-endian length and a DNS query; they are sent in order from number
+ * FIRST on, the file again from its start when its end is reached. It stops after COUNT queries or SECONDS,
+ * whichever is first.
  * RATE 0: as fast as answers come, at most WINDOW unanswered. RATE n: n queries a second, answers or not.
  * An answer counts when its id is awaited, QR is set and the question is echoed octet for octet. Unanswered
  * after LOST_NS (WINDOW) or at the end plus LINGER_NS (RATE): lost.
+ * SOCKETS: how many source ports take turns, a batch each: a server that spreads its load over threads by
+ * the ports (SO_REUSEPORT) sees one client as one thread's.
+ * Of the answers' A records: `records` counts them, `mixed` the answers in which they differ in the first
+ * octet, `turns` how often it is another one than in the answer before: with two generations of data that
+ * differ there, how often one took the place of the other. `idle`: the share of the time in which there was
+ * nothing to send and nothing to take.
  * TRACE: a file of one `struct trace` per answer (native byte order). SIGTERM ends the sending early.
  *
  * It spins instead of sleeping: a sleeping client would make the server pay for waking it.
@@ -23,7 +30,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { BATCH = 32, IDS = 65536, MAX_QUERY = 512, MAX_ANSWER = 4096, MAX_COUNT = 20000000 };
+enum { BATCH = 32, IDS = 65536, MAX_QUERY = 512, MAX_ANSWER = 4096, MAX_COUNT = 20000000, MAX_SOCKETS = 64 };
 #define LOST_NS 500000000ULL
 #define LINGER_NS 3000000000ULL
 
@@ -36,6 +43,9 @@ static uint32_t query_count;
 static struct slot slots[IDS];
 static uint32_t *latency;
 static uint64_t sent, answered, lost, stray, wrong, empty, truncated, outstanding, last_answer, rcodes[16];
+static uint64_t first_query, records, mixed, turns, idle_ns;
+static int sockets[MAX_SOCKETS];
+static uint32_t socket_count;
 static int64_t to_realtime;
 static FILE *trace_file;
 static volatile sig_atomic_t stopping;
@@ -86,14 +96,15 @@ static int send_batch(int fd, uint64_t now, uint32_t wanted) {
     if (wanted > BATCH) wanted = BATCH;
     for (uint32_t i = 0; i < wanted; i++) {
         uint64_t seq = sent + i;
-        const struct query *query = &queries[seq % query_count];
+        uint32_t number = (first_query + seq) % query_count;
+        const struct query *query = &queries[number];
         memcpy(buffers[i], query->bytes, query->length);
         buffers[i][0] = seq >> 8, buffers[i][1] = seq;
         vectors[i] = (struct iovec){buffers[i], query->length};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
         struct slot *slot = &slots[seq % IDS];
         if (slot->awaited) lost++, outstanding--;       /* 65,536 queries ago and still unanswered */
-        *slot = (struct slot){now, seq % query_count, 1};
+        *slot = (struct slot){now, number, 1};
         outstanding++;
     }
     int done = sendmmsg(fd, messages, wanted, 0);
@@ -106,14 +117,28 @@ static int send_batch(int fd, uint64_t now, uint32_t wanted) {
     return done;
 }
 
-/* The first answer's IPv4 address where it is an A record at the question's own name, else 0. */
-static uint32_t first_address(const uint8_t *answer, uint32_t length, uint32_t question) {
+/* The first answer's IPv4 address, or 0. Counts the A records that stand at the question's own name, as a
+ * pointer to it says, from the first on. */
+static uint32_t addresses(const uint8_t *answer, uint32_t length, uint32_t question) {
     static const uint8_t head[] = {0xC0, 12, 0, 1, 0, 1};
-    const uint8_t *record = answer + 12 + question;
-    if (12 + question + 16 > length || memcmp(record, head, sizeof head) || record[11] != 4) return 0;
-    uint32_t address;
-    memcpy(&address, record + 12, 4);
-    return ntohl(address);
+    static uint8_t generation;
+    uint32_t first = 0, count = answer[6] << 8 | answer[7], differs = 0;
+    const uint8_t *record = answer + 12 + question, *end = answer + length;
+    for (uint32_t i = 0; i < count && record + 16 <= end; i++, record += 16) {
+        if (memcmp(record, head, sizeof head) || record[11] != 4) break;
+        uint32_t address;
+        memcpy(&address, record + 12, 4);
+        address = ntohl(address);
+        records++;
+        if (!first) first = address;
+        differs |= (first ^ address) >> 24;
+    }
+    mixed += differs != 0;
+    if (first) {
+        turns += generation && generation != first >> 24;
+        generation = first >> 24;
+    }
+    return first;
 }
 
 static void take(const uint8_t *answer, uint32_t length, uint64_t now) {
@@ -133,14 +158,14 @@ static void take(const uint8_t *answer, uint32_t length, uint64_t now) {
     empty += !(answer[6] | answer[7]);
     truncated += answer[2] >> 1 & 1;
     last_answer = now;
+    uint32_t address = addresses(answer, length, query->question);
     if (trace_file) {
-        struct trace row = {slot->sent_at + to_realtime, now + to_realtime, slot->query,
-                            first_address(answer, length, query->question)};
+        struct trace row = {slot->sent_at + to_realtime, now + to_realtime, slot->query, address};
         fwrite(&row, sizeof row, 1, trace_file);
     }
 }
 
-static void receive(int fd) {
+static int receive(int fd) {
     static uint8_t buffers[BATCH][MAX_ANSWER];
     static struct mmsghdr messages[BATCH];
     static struct iovec vectors[BATCH];
@@ -150,9 +175,16 @@ static void receive(int fd) {
     }
     int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
     if (got < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED) die("recvmmsg");
-    if (got <= 0) return;
+    if (got <= 0) return 0;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     for (int i = 0; i < got; i++) take(buffers[i], messages[i].msg_len, now);
+    return got;
+}
+
+static int receive_all(void) {
+    int got = 0;
+    for (uint32_t i = 0; i < socket_count; i++) got += receive(sockets[i]);
+    return got;
 }
 
 static void give_up(void) {
@@ -161,9 +193,10 @@ static void give_up(void) {
     outstanding = 0;
 }
 
-static void run(int fd, uint64_t count, double seconds, uint64_t window, double rate) {
+static void run(uint64_t count, double seconds, uint64_t window, double rate) {
     uint64_t start = clock_ns(CLOCK_MONOTONIC), end = start + (uint64_t)(seconds * 1e9), now = start;
     uint64_t last_send = last_answer = start;
+    uint32_t turn = 0;
     while (sent < count && now < end && !stopping) {
         uint64_t room = window > outstanding ? window - outstanding : 0;
         if (rate > 0) {
@@ -171,14 +204,16 @@ static void run(int fd, uint64_t count, double seconds, uint64_t window, double 
             room = due > sent ? due - sent : 0;
         }
         if (room > count - sent) room = count - sent;
-        if (room && send_batch(fd, now, room) > 0) last_send = now;
-        receive(fd);
+        if (room && send_batch(sockets[turn++ % socket_count], now, room) > 0) last_send = now;
+        int got = receive_all();
+        uint64_t before = now;
         now = clock_ns(CLOCK_MONOTONIC);
+        if (!room && !got) idle_ns += now - before;
         uint64_t idle_since = last_answer > last_send ? last_answer : last_send;
         if (rate == 0 && outstanding && now > idle_since + LOST_NS) give_up();
     }
     uint64_t linger = rate > 0 ? LINGER_NS : LOST_NS;
-    for (end = now + linger; outstanding && now < end; now = clock_ns(CLOCK_MONOTONIC)) receive(fd);
+    for (end = now + linger; outstanding && now < end; now = clock_ns(CLOCK_MONOTONIC)) receive_all();
     give_up();
 }
 
@@ -203,27 +238,33 @@ static double percentile(double share) {   /* of the sorted latencies, in micros
 }
 
 int main(int argc, char **argv) {
-    if (argc < 8) errno = 0, die("usage: loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE [TRACE]");
+    if (argc < 10)
+        errno = 0, die("usage: loadgen ADDRESS PORT QUERIES COUNT SECONDS WINDOW RATE SOCKETS FIRST [TRACE]");
     uint64_t count = strtoull(argv[4], NULL, 10), window = strtoull(argv[6], NULL, 10);
+    socket_count = strtoul(argv[8], NULL, 10), first_query = strtoull(argv[9], NULL, 10);
     double seconds = atof(argv[5]), rate = atof(argv[7]);
     if (!count || count > MAX_COUNT || window < 1 || window > IDS / 2 || seconds <= 0 || seconds > 600)
         errno = 0, die("COUNT 1 to 20,000,000, SECONDS up to 600, WINDOW 1 to 32,768");
+    if (socket_count < 1 || socket_count > MAX_SOCKETS) errno = 0, die("SOCKETS 1 to 64");
     signal(SIGTERM, stop);
     load(argv[3]);
     latency = malloc(sizeof *latency * count);
     if (!latency) die("malloc");
-    if (argc > 8 && !(trace_file = fopen(argv[8], "wb"))) die(argv[8]);
-    int fd = open_socket(argv[1], argv[2]);
+    if (argc > 10 && !(trace_file = fopen(argv[10], "wb"))) die(argv[10]);
+    for (uint32_t i = 0; i < socket_count; i++) sockets[i] = open_socket(argv[1], argv[2]);
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
     to_realtime = (int64_t)(clock_ns(CLOCK_REALTIME) - start);
-    run(fd, count, seconds, window, rate);
+    run(count, seconds, window, rate);
     double took = (last_answer - start) / 1e9;
+    double idle = (double)idle_ns / (clock_ns(CLOCK_MONOTONIC) - start);
     if (trace_file && fclose(trace_file)) die("trace");
     qsort(latency, answered, sizeof *latency, by_value);
     printf("{\"sent\":%lu,\"answered\":%lu,\"lost\":%lu,\"stray\":%lu,\"wrong\":%lu,\"empty\":%lu,"
-           "\"truncated\":%lu,\"seconds\":%.6f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,"
-           "\"p999_us\":%.1f,\"max_us\":%.1f,\"rcodes\":[", sent, answered, lost, stray, wrong, empty, truncated,
-           took, percentile(.5), percentile(.9), percentile(.99), percentile(.999), percentile(1));
+           "\"truncated\":%lu,\"records\":%lu,\"mixed\":%lu,\"turns\":%lu,",
+           sent, answered, lost, stray, wrong, empty, truncated, records, mixed, turns);
+    printf("\"seconds\":%.6f,\"idle\":%.3f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
+           "\"max_us\":%.1f,\"rcodes\":[",
+           took, idle, percentile(.5), percentile(.9), percentile(.99), percentile(.999), percentile(1));
     for (int i = 0; i < 16; i++) printf("%s%lu", i ? "," : "", rcodes[i]);
     puts("]}");
     return 0;

@@ -9,11 +9,12 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"
@@ -25,21 +26,22 @@ class BenchError(Exception):
 
 
 @cache
-def cores() -> tuple[int, int]:
-    """(server's core, load generator's core); the same one twice where there is only one.
+def all_cores() -> tuple[int, ...]:
+    """Every core that the bench may use. Asked once: whoever is pinned later would see fewer."""
+    return tuple(sorted(os.sched_getaffinity(0)))
 
-    Asked once: whoever is pinned later would see one core only.
-    """
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[0], allowed[-1]
+
+def cores() -> tuple[int, int]:
+    """(server's core, load generator's core); the same one twice where there is only one."""
+    return all_cores()[0], all_cores()[-1]
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run on one core; processes started inside inherit it."""
-    cores()
+def pinned(*wanted: int) -> Iterator[None]:
+    """Run on these cores only; processes started inside inherit them."""
+    all_cores()
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, wanted)
     try:
         yield
     finally:
@@ -60,12 +62,12 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def pin_threads(pids: list[int], core: int) -> None:
-    """Hold every thread on `core`, also those that had chosen otherwise."""
+def pin_threads(pids: list[int], wanted: Iterable[int]) -> None:
+    """Hold every thread on the cores, also those that had chosen otherwise."""
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(ProcessLookupError):
-                os.sched_setaffinity(int(task.name), {core})
+                os.sched_setaffinity(int(task.name), wanted)
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -77,6 +79,16 @@ def cpu_seconds(pids: list[int]) -> float:
     return sum(time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED) for pid in pids)
 
 
+def thread_seconds(pids: list[int]) -> dict[int, float]:
+    """The CPU time of each thread by its id."""
+    found = {}
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found
+
+
 def stolen_seconds() -> float:
     """How long the server's core stood still for the hypervisor's other guests, since boot."""
     core, _ = cores()
@@ -85,9 +97,18 @@ def stolen_seconds() -> float:
 
 
 def resident_mb(pids: list[int]) -> float:
-    """Memory in RAM, in MiB."""
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    """Memory in RAM, in MiB; what processes share is counted once (Pss)."""
+    return sum(_kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss") for pid in pids) / 1024
+
+
+def peak_mb(pids: list[int]) -> float:
+    """The most that the largest of the processes ever had in RAM, in MiB."""
+    return max(_kib(Path(f"/proc/{pid}/status"), "VmHWM") for pid in pids) / 1024
+
+
+def _kib(path: Path, key: str) -> int:
+    line = next(x for x in path.read_text().splitlines() if x.startswith(f"{key}:"))
+    return int(line.split()[1])
 
 
 def free_port() -> int:
@@ -133,16 +154,19 @@ def compiled(name: str) -> Path:
 class Load:
     """How to load: `count` queries at most, `seconds` at most.
 
-    `rate` 0: as fast as answers come with at most `window` unanswered; else queries a second.
+    `rate` 0: as fast as answers come with at most `window` unanswered; else queries a second. They come
+    from as many ports as `sockets` says. `first`: where in the file to begin.
     """
 
     count: int
     seconds: float = 20.0
     window: int = 128
     rate: float = 0.0
+    sockets: int = 1
+    first: int = 0
 
 
-def generate(port: int, queries: Path, load: Load, trace: Path | None = None) -> dict[str, float | list[int]]:
+def generate(port: int, queries: Path, load: Load, trace: Path | None = None) -> dict[str, Any]:
     """Run the load generator on its core against 127.0.0.1:`port`; what it counted (see loadgen.c)."""
     with start_load(port, queries, load, trace) as running:
         return finish_load(running)
@@ -150,7 +174,7 @@ def generate(port: int, queries: Path, load: Load, trace: Path | None = None) ->
 
 def start_load(port: int, queries: Path, load: Load, trace: Path | None = None) -> subprocess.Popen[str]:
     """The load generator, started; `finish_load` waits for its counts."""
-    numbers = [str(n) for n in (load.count, load.seconds, load.window, load.rate)]
+    numbers = [str(n) for n in (load.count, load.seconds, load.window, load.rate, load.sockets, load.first)]
     command = [str(compiled("loadgen")), "127.0.0.1", str(port), str(queries), *numbers]
     with pinned(cores()[1]):
         return subprocess.Popen(
@@ -161,11 +185,11 @@ def start_load(port: int, queries: Path, load: Load, trace: Path | None = None) 
         )
 
 
-def finish_load(running: subprocess.Popen[str]) -> dict[str, float | list[int]]:
+def finish_load(running: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = running.communicate(timeout=700)
     if running.returncode:
         raise BenchError(err.strip() or f"the load generator ended with {running.returncode}")
-    counted: dict[str, float | list[int]] = json.loads(out)
+    counted: dict[str, Any] = json.loads(out)
     return counted
 
 

@@ -22,7 +22,7 @@ def query(
     case: random.Random | None = None,
     cookie: bytes | None = None,
 ) -> bytes:
-    """An A query without RD; with EDNS(0) and an option where `subnet` (IPv4 CIDR) or `cookie` is given.
+    """An A query without RD; with EDNS(0) and an option where `subnet` (CIDR) or `cookie` is given.
 
     `case` draws each letter's case (0x20).
     """
@@ -45,9 +45,11 @@ def _option(code: int, value: bytes) -> bytes:
 
 
 def _subnet(subnet: str) -> bytes:
-    address, _, length = subnet.partition("/")
-    octets = ipaddress.IPv4Address(address).packed[: (int(length) + 7) // 8]
-    return struct.pack("!HBB", 1, int(length), 0) + octets
+    """RFC 7871, section 6: family, source and scope length, as many octets as the source length takes."""
+    text, _, length = subnet.partition("/")
+    address = ipaddress.ip_address(text)
+    family = 1 if address.version == 4 else 2
+    return struct.pack("!HBB", family, int(length), 0) + address.packed[: (int(length) + 7) // 8]
 
 
 def write(path: Path, queries: Iterable[bytes]) -> int:
@@ -57,19 +59,22 @@ def write(path: Path, queries: Iterable[bytes]) -> int:
     return len(records)
 
 
-def one_name() -> Iterator[bytes]:
-    yield query(f"n0.{data.ZONE}")
-
-
-def all_names(count: int = data.NAMES) -> Iterator[bytes]:
-    order = list(data.names(count))
+def all_names(names: int = data.NAMES) -> Iterator[bytes]:
+    """Each name once, in random order."""
+    order = list(data.names(names))
     random.Random(3).shuffle(order)
     return (query(f"{name}.{data.ZONE}") for name in order)
 
 
-def random_case(count: int = 65_536) -> Iterator[bytes]:
+def some_names(names: int, count: int) -> Iterator[bytes]:
+    """Any of `names` names, drawn."""
+    chance = random.Random(9)
+    return (query(f"n{chance.randrange(names)}.{data.ZONE}") for _ in range(count))
+
+
+def random_case(names: int, count: int = 65_536) -> Iterator[bytes]:
     chance = random.Random(4)
-    return (query(f"n{chance.randrange(data.NAMES)}.{data.ZONE}", case=chance) for _ in range(count))
+    return (query(f"n{chance.randrange(names)}.{data.ZONE}", case=chance) for _ in range(count))
 
 
 def new_cookies(count: int = 65_536) -> Iterator[bytes]:
@@ -85,21 +90,21 @@ def missing(count: int) -> Iterator[bytes]:
 
 
 def every_subnet() -> Iterator[bytes]:
-    """One name, asked from each network once, in random order."""
+    """One name, asked from each IPv4 network once, in random order."""
     order = list(range(data.NETWORKS))
     random.Random(6).shuffle(order)
-    return (query(f"n0.{data.ZONE}", data.network(i)) for i in order)
+    return (query(f"n0.{data.ZONE}", data.subnet(i)) for i in order)
 
 
-def random_subnets(names: int, count: int = 2 * data.NETWORKS) -> Iterator[bytes]:
-    """Any of the networks asks for any of `names` names.
+def random_subnets(names: int, family: int = 4, count: int = 2 * data.NETWORKS) -> Iterator[bytes]:
+    """Any of a family's networks asks for any of `names` names.
 
     Drawn, not in the order of `every_subnet`: going round in one order is the worst case of a cache of
     bounded size, and no traffic is like that.
     """
     chance = random.Random(7)
     return (
-        query(f"n{chance.randrange(names)}.{data.ZONE}", data.network(chance.randrange(data.NETWORKS)))
+        query(f"n{chance.randrange(names)}.{data.ZONE}", data.subnet(chance.randrange(data.NETWORKS), family))
         for _ in range(count)
     )
 

@@ -1,4 +1,5 @@
-"""The servers that geodns is measured beside, each with one worker thread and the same zone and database."""
+"""The servers that geodns is measured beside, each with one worker thread (gdnsd: as many as wanted) and the
+same zone and database."""
 
 from __future__ import annotations
 
@@ -6,6 +7,15 @@ from bench import data, machine
 from bench.server import Server, version_of
 
 SOA = f"ns1.{data.ZONE}. hostmaster.{data.ZONE}. 1 7200 1800 1209600 30"
+
+
+def master(names: int) -> str:
+    """The zone as a master file: each name has the default region's first address, steered nowhere."""
+    default = next(r for r in data.REGIONS if r.id == data.DEFAULT_REGION).addresses[0]
+    lines = [f"$ORIGIN {data.ZONE}.", f"@ {data.TTL} SOA {SOA}", *(f"@ NS {ns}" for ns in data.NAMESERVERS)]
+    lines += [f"{ns} A {address}" for ns, address in data.NAMESERVERS.items()]
+    lines += [f"{name} {data.TTL} A {default}" for name in data.names(names)]
+    return "\n".join(lines) + "\n"
 
 
 class Echo(Server):
@@ -68,7 +78,7 @@ class Gdnsd(Server):
         )
         return f"""options => {{
   listen => 127.0.0.1:{self.port}
-  udp_threads => 1
+  udp_threads => {self.threads}
   tcp_threads => 1
   run_dir => {self.folder}/run
   state_dir => {self.folder}/state
@@ -122,15 +132,7 @@ class Knot(Server):
         return version_of([cls.executable(), "-V"])
 
     def prepare(self) -> None:
-        default = next(r for r in data.REGIONS if r.id == data.DEFAULT_REGION).addresses[0]
-        lines = [
-            f"$ORIGIN {data.ZONE}.",
-            f"@ {data.TTL} SOA {SOA}",
-            *(f"@ NS {ns}" for ns in data.NAMESERVERS),
-        ]
-        lines += [f"{ns} A {address}" for ns, address in data.NAMESERVERS.items()]
-        lines += [f"{name} {data.TTL} A {default}" for name in data.names(self.names)]
-        (self.folder / "zone").write_text("\n".join(lines) + "\n")
+        (self.folder / "zone").write_text(master(self.names))
         (self.folder / "geo").write_text("".join(self._geo()))
         (self.folder / "knot.conf").write_text(f"""server:
     rundir: {self.folder}
@@ -170,6 +172,44 @@ zone:
 
     def command(self) -> list[str]:
         return [self.executable(), "-c", str(self.folder / "knot.conf")]
+
+
+class Nsd(Server):
+    """NSD: the same names with one address each, the same for everybody."""
+
+    id = "nsd"
+    title = "NSD (static floor)"
+    program = "nsd"
+    package = "nsd"
+    steers = False
+
+    @classmethod
+    def version(cls) -> str:
+        return version_of([cls.executable(), "-v"])
+
+    def prepare(self) -> None:
+        (self.folder / "zone").write_text(master(self.names))
+        (self.folder / "nsd.conf").write_text(f"""server:
+    ip-address: 127.0.0.1@{self.port}
+    server-count: 1
+    username: ""
+    database: ""
+    zonesdir: "{self.folder}"
+    pidfile: "{self.folder}/pid"
+    xfrdfile: "{self.folder}/xfrd"
+    xfrdir: "{self.folder}"
+    zonelistfile: "{self.folder}/zonelist"
+    minimal-responses: yes
+    rrl-ratelimit: 0
+remote-control:
+    control-enable: no
+zone:
+    name: {data.ZONE}
+    zonefile: zone
+""")
+
+    def command(self) -> list[str]:
+        return [self.executable(), "-d", "-c", str(self.folder / "nsd.conf")]
 
 
 class PowerDns(Server):

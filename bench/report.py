@@ -5,65 +5,26 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 
-from bench import data
-from bench.machine import Load
-from bench.run import Results
-from bench.server import SAMPLE
+from bench import goals, sections
+from bench.data import in_words
+from bench.geodns import LANES
+from bench.goals import Goal
+from bench.markdown import table
+from bench.results import MODES, POWERDNS, Results, Runs
+from bench.workloads import BESIDE, MAIN, MIDDLE, RATE, SIZES
 
-CPU_WORKLOADS = ("one", "names", "case", "missing", "ecs-cold", "ecs-warm", "ecs-names", "cookies")
-POWERDNS = ("powerdns", "powerdns-cached")
-
-# What the issue asks of the Python lane: the workload, beside what, at most.
-GOALS = (
-    ("one", "gdnsd", 2.2),
-    ("names", "gdnsd", 2.2),
-    ("case", "gdnsd", 2.2),
-    ("ecs-warm", "gdnsd", 2.6),
-    ("ecs-names", "gdnsd", 2.6),
-    ("one", "powerdns", 0.6),
-    ("names", "powerdns", 0.6),
-    ("ecs-warm", "powerdns", 0.6),
-)
-MISSING_TO_POSITIVE = 1.5
+PLOT = "report.svg"
 NOTABLE_STEAL = 0.03
 
 
 def render(results: Results) -> str:
-    """The whole report."""
-    parts = [
-        "# CPU per answered query",
-        _machine(results),
-        "## CPU microseconds per answered query",
-        f"Median of {results.rounds} rounds (lowest to highest).",
-        _cpu_table(results),
-        "## Ratios of the medians",
-        "PowerDNS: whichever of its two modes is cheaper.",
-        _ratio_table(results),
-        *_goals(results),
-        "## At 5,000 queries a second",
-        _latency_table(results),
-        "## Start and memory",
-        _start_table(results),
-        *_remarks(results),
-        "## How it was measured",
-        _method(),
-    ]
+    """The whole report; a part that was not measured has no place in it."""
+    parts = ["# Measured beside the peers", _machine(results), *_goals(results)]
+    if results.peers:
+        parts += _peers(results, results.peers)
+    parts += sections.render(results)
+    parts += [*_remarks(results), "## How it was measured", sections.method()]
     return "\n\n".join(parts) + "\n"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; the first column to the left, the others to the right."""
-    heads = list(head)
-    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def ratio(results: Results, server: str, workload: str, base: str) -> float | None:
-    """How many times `base` the server takes; None where either was not measured."""
-    own = results.median(server, workload)
-    others = [results.median(b, workload) for b in (POWERDNS if base == "powerdns" else (base,))]
-    known = [o for o in others if o]
-    return own / min(known) if own and known else None
 
 
 def _machine(results: Results) -> str:
@@ -72,15 +33,81 @@ def _machine(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _cpu_table(results: Results) -> str:
-    workloads = [w for w in CPU_WORKLOADS if w in results.workloads]
-    return table(
-        ["server", *(results.workloads[w] for w in workloads)],
-        (
-            [s["title"], *(_spread(results.values(i, w, "cpu_us")) for w in workloads)]
-            for i, s in results.servers.items()
-        ),
-    )
+def _goals(results: Results) -> list[str]:
+    """Of each lane, what it is to reach; then all that was missed, for whoever reads only that."""
+    parts, missed = [], []
+    for lane in LANES:
+        found = goals.of_lane(results, lane.id)
+        if found:
+            rows = [[g.what, g.bound(), _measured(g), _floor(g), g.verdict()] for g in found]
+            parts += [
+                f"## What is to be reached: {lane.title}",
+                table(["", "", "measured", "echo", ""], rows),
+            ]
+            missed += [line for g in found for line in _missed(lane.title, g)]
+    if parts:
+        parts.append(
+            "Under echo: what receiving and sending alone has in the lane's place, the floor of all that "
+            "receives and sends in the same way."
+        )
+        parts += ["## What was missed", "\n".join(missed) or "Nothing of what was measured."]
+    return parts
+
+
+def _measured(goal: Goal) -> str:
+    values = {at: v for at, v in goal.values.items() if v is not None}
+    shown = [f"**{goal.show(v)}**" if at in goal.missed() else goal.show(v) for at, v in values.items()]
+    return " / ".join(shown) + (f" ({' / '.join(values)})" if any(values) else "")
+
+
+def _floor(goal: Goal) -> str:
+    return " / ".join(_two_digits(value) for value in goal.floor.values())
+
+
+def _missed(lane: str, goal: Goal) -> list[str]:
+    return [
+        f"- {lane}: {goal.what}{f', {at}' if at else ''}: {goal.show(value)}, to be {goal.bound()}"
+        + (" (below the echo)" if (goal.floor.get(at) or 0.0) > goal.limit else "")
+        for at, value in goal.missed().items()
+    ]
+
+
+def _peers(results: Results, runs: Runs) -> list[str]:
+    parts = [
+        "## CPU microseconds per answered query",
+        f"Median of {runs.rounds} rounds (lowest to highest).",
+        f"![CPU per answered query]({PLOT})",
+    ]
+    sizes = [in_words(n) for n in SIZES]
+    for kind in MAIN:
+        rows = [
+            [s["title"], *(_spread(runs.values(i, kind.id, n)) for n in SIZES)]
+            for i, s in _servers(results, runs)
+        ]
+        parts += [f"### {kind.title}", table([kind.id, *sizes], rows)]
+    rows = [
+        [s["title"], *(_spread(runs.values(i, k.id, MIDDLE)) for k in BESIDE)]
+        for i, s in _servers(results, runs)
+    ]
+    return [
+        *parts,
+        f"### beside these, {in_words(MIDDLE)}",
+        table(["", *(f"{k.title} ({k.id})" for k in BESIDE)], rows),
+        "## Ratios of the medians",
+        f"At {in_words(MIDDLE)}. PowerDNS: whichever of its two modes is cheaper.",
+        _ratio_table(results, runs),
+        f"## Latency at {RATE:,} queries a second",
+        "p50 / p99 in microseconds, median of the rounds.",
+        _latency_table(results, runs),
+        "## Start and memory",
+        _start_table(results, runs),
+    ]
+
+
+def _servers(results: Results, runs: Runs) -> list[tuple[str, dict[str, str]]]:
+    """Those that were measured, with what is known of them."""
+    measured = {row["server"] for row in runs.rows}
+    return [(server, about) for server, about in results.servers.items() if server in measured]
 
 
 def _spread(values: list[float]) -> str:
@@ -89,97 +116,67 @@ def _spread(values: list[float]) -> str:
     return f"**{statistics.median(values):.2f}** ({min(values):.2f}–{max(values):.2f})"
 
 
-def _ratio_table(results: Results) -> str:
+def _ratio_table(results: Results, runs: Runs) -> str:
+    kinds = [*MAIN, *BESIDE]
     rows = []
-    for server, about in results.servers.items():
-        for base, name in (("gdnsd", "gdnsd"), ("powerdns", "PowerDNS"), ("echo", "echo")):
-            found = [ratio(results, server, w, base) for w in CPU_WORKLOADS]
-            itself = server == base or (server in POWERDNS and base == "powerdns")
+    for server, about in _servers(results, runs):
+        for base, name in (("gdnsd", "gdnsd"), (POWERDNS, "PowerDNS"), ("echo", "echo")):
+            found = [runs.ratio(server, base, kind.id, MIDDLE) for kind in kinds]
+            itself = server == base or (server in MODES and base == POWERDNS)
             if server != "echo" and not itself and any(found):
-                rows.append(
-                    [f"{about['title']} ÷ {name}", *("–" if r is None else f"{r:.2f}" for r in found)]
-                )
-    return table(["", *CPU_WORKLOADS], rows)
+                rows.append([f"{about['title']} ÷ {name}", *map(_two_digits, found)])
+    return table(["", *(kind.id for kind in kinds)], rows)
 
 
-def _goals(results: Results) -> list[str]:
-    """Only where geodns was measured."""
-    if "geodns" not in results.servers or not results.values("geodns", "one", "cpu_us"):
-        return []
+def _two_digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _latency_table(results: Results, runs: Runs) -> str:
     rows = []
-    for workload, base, most in GOALS:
-        found = ratio(results, "geodns", workload, base)
-        if found is not None:
-            rows.append([f"{workload} ÷ {base}", f"{most:.2f}", f"{found:.2f}", _verdict(found, most)])
-    missing, positive = results.median("geodns", "missing"), results.median("geodns", "names")
-    if missing and positive:
-        found = missing / positive
-        rows.append(
-            [
-                "missing ÷ names",
-                f"{MISSING_TO_POSITIVE:.2f}",
-                f"{found:.2f}",
-                _verdict(found, MISSING_TO_POSITIVE),
-            ]
-        )
-    return ["## What geodns is to reach", table(["ratio", "at most", "measured", ""], rows)]
+    for server, about in _servers(results, runs):
+        cells = [_latency(runs, server, kind.id, names) for kind in MAIN for names in SIZES]
+        rows.append([about["title"], *cells])
+    return table(["", *(f"{kind.id}, {names:,}" for kind in MAIN for names in SIZES)], rows)
 
 
-def _verdict(found: float, most: float) -> str:
-    return "reached" if found <= most else "**missed**"
+def _latency(runs: Runs, server: str, kind: str, names: int) -> str:
+    p50, p99 = (runs.median(server, kind, names, key, RATE) for key in ("p50_us", "p99_us"))
+    return "–" if p50 is None or p99 is None else f"{p50:.0f} / {p99:.0f}"
 
 
-def _latency_table(results: Results) -> str:
+def _start_table(results: Results, runs: Runs) -> str:
     rows = []
-    for server, about in results.servers.items():
-        p50, p99 = (results.median(server, "latency", key) for key in ("p50_us", "p99_us"))
-        if p50 is not None and p99 is not None:
-            lost = sum(results.values(server, "latency", "lost"))
-            cpu = results.median(server, "latency")
-            rows.append([about["title"], f"{p50:.0f}", f"{p99:.0f}", f"{lost:.0f}", f"{cpu:.1f}"])
-    return table(["server", "p50 µs", "p99 µs", "lost", "CPU µs per query"], rows)
-
-
-def _start_table(results: Results) -> str:
-    rows = []
-    for server, about in results.servers.items():
-        own = [s for s in results.starts if s["server"] == server]
-        if own:
-            ready, memory = (statistics.median(s[key] for s in own) for key in ("ready_s", "memory_mb"))
-            rows.append([about["title"], f"{ready:.2f}", f"{memory:.0f}"])
-    return table(["server", "seconds to the first right answer", "MiB resident"], rows)
+    for server, about in _servers(results, runs):
+        cells = []
+        for names in SIZES:
+            own = [s for s in runs.starts if (s["server"], s["names"]) == (server, names)]
+            pair = [statistics.median(s[key] for s in own) for key in ("ready_s", "memory_mb") if own]
+            cells.append(f"{pair[0]:.2f} s, {pair[1]:.0f} MiB" if pair else "–")
+        rows.append([about["title"], *cells])
+    return table(["to the first right answer, and in RAM after the load", *map(in_words, SIZES)], rows)
 
 
 def _remarks(results: Results) -> list[str]:
     """What a reader must know before believing the tables; nothing where all went well."""
-    lines = [f"- left out: {reason}" for reason in results.skipped.values()]
-    for run in results.runs:
-        what = f"- {run['server']}, {run['workload']}, round {run['round'] + 1}: "
-        if run.get("problem"):
-            lines.append(what + run["problem"])
-        if run["lost"]:
-            lines.append(what + f"{run['lost']} of {run['sent']} queries lost")
-    stolen = [run["stolen"] for run in results.runs if run["stolen"] > NOTABLE_STEAL]
+    lines = [f"- left out: {reason}" for reason in results.skipped]
+    rows = results.peers.rows if results.peers else []
+    for row in rows:
+        what = f"- {row['server']}, {row['kind']}, {in_words(row['names'])}, round {row['round'] + 1}: "
+        if row["problem"]:
+            lines.append(what + row["problem"])
+        if row["lost"]:
+            lines.append(what + f"{row['lost']} of {row['sent']} queries lost")
+    stolen = [row["stolen"] for row in rows if row["stolen"] > NOTABLE_STEAL]
     if stolen:
         lines.append(
             f"- the hypervisor took more than {NOTABLE_STEAL:.0%} of the server's core, at most "
-            f"{max(stolen):.0%}, in {len(stolen)} of {len(results.runs)} measurements: trust the ratios more"
+            f"{max(stolen):.0%}, in {len(stolen)} of {len(rows)} measurements: trust the ratios more"
         )
     return ["## Remarks", "\n".join(lines)] if lines else []
 
 
-def _method() -> str:
-    return f"""\
-Every server answers one zone of {data.NAMES:,} names with the same steering (by country, then continent, to
-four regions of two addresses, weights 3 and 1) from the same synthetic City database ({data.NETWORKS:,}
-networks, {len(data.COUNTRIES)} countries), and is checked after each round to steer {SAMPLE} sampled networks
-rightly and to deny a name that does not exist; one that does not is left out. Knot's module cannot draw by
-weight in this mode and has one address a region. Each runs with one worker thread, started anew in each round
-on a loopback port; servers take turns within a round, and the order rotates.
-
-CPU is user and system time of the server's processes (their CPU clocks, which is what /proc/PID/stat shows in
-finer steps) over a workload, divided by the answers. The load generator (bench/loadgen.c) runs on the other
-core, keeps {Load.window} queries unanswered, spins instead of sleeping, and takes an answer only with the
-right id and the question echoed octet for octet. Plain queries carry no EDNS; Client Subnet queries carry a
-/24. Cold is the first pass over all networks after a start; warm is what follows. In the row of PowerDNS with
-caches off its packet and query caches are off; the other one has its defaults."""
+def problems(results: Results) -> Iterable[str]:
+    """Where answers were wrong, so that a figure means nothing."""
+    rows = results.peers.rows if results.peers else []
+    return [row["problem"] for row in rows if row["problem"]]

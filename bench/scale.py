@@ -1,272 +1,123 @@
-"""geodns with many names: time to be ready, verdict and pause to answers, reload under load."""
+"""A thousand names and a million: what a query costs, the time to be ready, the memory, and YAML's share.
+
+A server with few names and one with many run at the same time on the same core and are asked in turns.
+"""
 
 from __future__ import annotations
 
-import struct
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv4Address
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import data, machine, packets, report, run
-from bench.geodns import FALL, Geodns, zone
+from bench import machine, packets
+from bench.geodns import LANES, Geodns, zone_file
 from bench.machine import BenchError, Load
+from bench.peers import Gdnsd, Knot, Nsd
+from bench.plan import Plan, started
+from bench.server import Server
+from bench.workloads import FULL, shorter
 
-TRACE = struct.Struct("=QQII")  # loadgen.c: sent_ns, answered_ns, query, address
-BROKEN = next(r for r in data.REGIONS if r.id == data.DEFAULT_REGION)  # where loopback belongs
-OLD = frozenset(int(IPv4Address(a)) for a in BROKEN.addresses)
-CHANGE_RATE = 10_000
-RELOAD_RATE = 5_000
-RELOAD_WITHIN = 90.0
-GOALS_READY = {10_000: 2.0, 100_000: 12.0}
-GOAL_VERDICT_MS = 100.0
-GOAL_RELOAD_P99_MS = 50.0
+SERVERS: tuple[type[Server], ...] = (Nsd, Gdnsd, Knot, *LANES)
+FEW, MANY, QUICK_MANY = 1_000, 1_000_000, 100_000
+DRAWN = 200_000
+KINDS: dict[str, Callable[[int], Iterator[bytes]]] = {
+    "plain": lambda names: packets.some_names(names, DRAWN),
+    "ecs4": lambda names: packets.random_subnets(names, 4, DRAWN),
+}
+BEFORE = Load(count=DRAWN, seconds=15.0)
+READY_WITHIN = 300.0
+ROUNDS = 5
+
+PARSE = """
+import gc, json, os, sys, time
+from pathlib import Path
+from bench.machine import peak_mb
+from geodns.config.findings import Findings
+from geodns.config.yaml import read
+gc.disable()  # as geodns does
+before, began = peak_mb([os.getpid()]), time.perf_counter()
+document = read(Path(sys.argv[1]), Findings())
+seconds = time.perf_counter() - began
+assert document is not None
+print(json.dumps({"seconds": seconds, "memory_mb": peak_mb([os.getpid()]) - before}))
+"""
 
 
-def measure(quick: bool = False) -> dict[str, Any]:
-    """Everything, for JSON. `quick`: a tenth of the names."""
-    Geodns.executable()
-    work = machine.OUT / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    mmdb = run.database(work)
-    few, many = (1_000, 10_000) if quick else (10_000, 100_000)
-    found: dict[str, Any] = {
-        "machine": machine.describe(),
-        "version": Geodns.version(),
-        "ready": [],
-        "few": few,
-    }
-    for names in (few, many):
-        print(f"{names:,} names: start")
-        with started(Geodns(work / "geodns-scale", mmdb, names)) as (server, ready):
-            memory = machine.resident_mb(server.pids())
-            found["ready"].append({"names": names, "seconds": ready, "memory_mb": memory})
-            if names == many:
-                print(f"{names:,} names: reload at {RELOAD_RATE:,} queries a second")
-                found["reload"] = {"names": names, **reload(server, work)}
-    print(f"{few:,} names: a region fails, returns, is paused")
-    with endpoints() as regions:
-        server = Geodns(work / "geodns-scale", mmdb, few)
-        server.probes = {name: endpoint.port for name, endpoint in regions.items()}
-        with started(server):
-            found["verdict"] = failure(server, regions[BROKEN.id], work)
-            found["pause"] = pause(server, work)
+def measure(plan: Plan) -> None:
+    """Every server in turn: the ratio that matters is its own, of many names to few."""
+    many = QUICK_MANY if plan.quick else MANY
+    queries = _query_files(plan.work, many)
+    for cls in plan.present(SERVERS):
+        print(f"{FEW:,} and {many:,} names: {cls.title}")
+        try:
+            plan.results.scale[cls.id] = _one_server(cls, many, queries, plan)
+        except (BenchError, OSError) as error:
+            plan.leave_out(f"{cls.title}, {many:,} names: {error}")
+
+
+def _query_files(work: Path, many: int) -> dict[tuple[str, int], Path]:
+    found = {}
+    for kind, make in KINDS.items():
+        for names in (FEW, many):
+            path = found[kind, names] = work / f"scale-{kind}-{names}.queries"
+            packets.write(path, make(names))
     return found
 
 
-@contextmanager
-def started(server: Geodns) -> Iterator[tuple[Geodns, float]]:
-    ready = server.start()
-    try:
-        yield server, ready
-    finally:
-        server.stop()
+def _one_server(
+    cls: type[Server], many: int, queries: dict[tuple[str, int], Path], plan: Plan
+) -> dict[str, Any]:
+    """`few` and `many`: ready_s, memory_mb, peak_mb and by kind a `cpu_us` for each round. `yaml`: geodns."""
+    small, large = (cls(plan.work / f"{cls.id}-{n}", plan.database(), n) for n in (FEW, many))
+    large.ready_within = READY_WITHIN
+    with started(small) as (_, ready_small), started(large) as (_, ready_large):
+        costs = _costs((small, large), queries, plan.quick)
+        found: dict[str, Any] = {
+            "names": many,
+            "few": {"ready_s": ready_small, **_memory(small), "cpu_us": costs[FEW]},
+            "many": {"ready_s": ready_large, **_memory(large), "cpu_us": costs[many]},
+        }
+        if isinstance(large, Geodns):
+            found["yaml"] = parse_seconds(zone_file(large.zones))
+    return found
 
 
-@dataclass
-class Endpoint:
-    """A region's HTTP endpoint: says 200, or 500 while it is broken; remembers when it said 500 (Unix ns)."""
-
-    port: int = 0
-    broken: bool = False
-    failures: list[int] = field(default_factory=list)
+def _memory(server: Server) -> dict[str, float]:
+    pids = server.pids()
+    return {"memory_mb": machine.resident_mb(pids), "peak_mb": machine.peak_mb(pids)}
 
 
-@contextmanager
-def endpoints() -> Iterator[dict[str, Endpoint]]:
-    """One HTTP endpoint for each region, on loopback."""
-    found: dict[str, Endpoint] = {}
-    servers = []
-    for region in data.REGIONS:
-        endpoint = found[region.id] = Endpoint()
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(endpoint))
-        endpoint.port = server.server_port
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-    try:
-        yield found
-    finally:
+def _costs(
+    servers: tuple[Server, ...], queries: dict[tuple[str, int], Path], quick: bool
+) -> dict[int, dict[str, list[float]]]:
+    costs: dict[int, dict[str, list[float]]] = {s.names: {kind: [] for kind in KINDS} for s in servers}
+    for kind in KINDS:
         for server in servers:
-            server.shutdown()
-            server.server_close()
+            machine.generate(server.port, queries[kind, server.names], BEFORE)
+        for number in range(1 if quick else ROUNDS):
+            for server in servers:
+                load = replace(shorter(FULL) if quick else FULL, first=number * FULL.count)
+                row = server.under(load, queries[kind, server.names])
+                costs[server.names][kind].append(row["cpu_us"])
+    return costs
 
 
-def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            broken = endpoint.broken
-            self.send_response(500 if broken else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            if broken:
-                endpoint.failures.append(time.time_ns())
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
-
-    return Handler
-
-
-@dataclass(frozen=True)
-class Answer:
-    sent: int
-    answered: int
-    query: int
-    address: int
-
-
-@contextmanager
-def traced(server: Geodns, work: Path) -> Iterator[list[Answer]]:
-    """Load on all names while the body runs; the list is filled with every answer when it ends."""
-    queries, trace = work / "scale.queries", work / "scale.trace"
-    packets.write(queries, packets.all_names(server.names))
-    answers: list[Answer] = []
-    load = Load(CHANGE_RATE * 60, 60.0, rate=CHANGE_RATE)
-    running = machine.start_load(server.port, queries, load, trace)
-    try:
-        time.sleep(1.0)
-        yield answers
-    finally:
-        running.terminate()
-        machine.finish_load(running)
-    answers.extend(Answer(*row) for row in TRACE.iter_unpack(trace.read_bytes()))
-
-
-def failure(server: Geodns, endpoint: Endpoint, work: Path) -> dict[str, Any]:
-    """The region's endpoint fails: from the probe result that decides to the last answer with it."""
-    _wait_for(server, inside=True)
-    with traced(server, work) as answers:
-        endpoint.broken = True
-        _wait_for(server, inside=False)
-        time.sleep(2 * server.names / CHANGE_RATE)
-    endpoint.broken = False
-    _wait_for(server, inside=True)
-    return after(answers, endpoint.failures[FALL - 1], server.names)
-
-
-def pause(server: Geodns, work: Path) -> dict[str, Any]:
-    """The region is paused by the API: from the call's return to the last answer with it."""
-    path = f"/api/v1/regions/{BROKEN.id}/pause"
-    with traced(server, work) as answers:
-        called = time.time_ns()
-        server.api("PUT", path, {"reason": "measurement"})
-        returned = time.time_ns()
-        time.sleep(2 * server.names / CHANGE_RATE)
-    server.api("DELETE", path)
-    return {"call_ms": (returned - called) / 1e6, **after(answers, returned, server.names)}
-
-
-def after(answers: list[Answer], moment: int, names: int) -> dict[str, Any]:
-    """What answers say of a change at `moment` (Unix ns) that takes the old addresses away.
-
-    `late_ms`: from then to the last answer with an old address, negative where that came earlier;
-    `names_old`: names told an old address in reply to a query sent later; `names_seen`: names asked later.
-    """
-    old = [a for a in answers if a.address in OLD]
-    later = [a for a in answers if a.sent > moment]
-    return {
-        "late_ms": (max((a.answered for a in old), default=moment) - moment) / 1e6,
-        "names_old": len({a.query for a in later if a.address in OLD}),
-        "names_seen": len({a.query for a in later}),
-        "names": names,
-    }
-
-
-def _wait_for(server: Geodns, inside: bool, within: float = 30.0) -> None:
-    """Wait until a plain query is answered from inside (or outside) the region."""
-    wire = packets.query(f"n0.{data.ZONE}")
-    until = time.monotonic() + within
-    while time.monotonic() < until:
-        if (packets.first_address(server.ask(wire)) in BROKEN.addresses) == inside:
-            return
-        time.sleep(0.05)
-    raise BenchError(f"geodns: {BROKEN.id} was not {'taken in' if inside else 'left'} within {within:.0f} s")
-
-
-def reload(server: Geodns, work: Path) -> dict[str, Any]:
-    """One name is added and the files are read anew while queries come: seconds, losses, latency."""
-    queries = work / "scale.queries"
-    packets.write(queries, packets.all_names(server.names))
-    load = Load(int(RELOAD_RATE * RELOAD_WITHIN), RELOAD_WITHIN, rate=RELOAD_RATE)
-    machine.generate(server.port, queries, Load(RELOAD_RATE, 2.0, rate=RELOAD_RATE))
-    running = machine.start_load(server.port, queries, load)
-    try:
-        time.sleep(1.0)
-        began = time.monotonic()
-        (server.zones / f"{data.ZONE}.yaml").write_text(zone(server.names + 1))
-        server.reload()
-        seconds = _until_there(server, f"n{server.names}.{data.ZONE}", began)
-        time.sleep(1.0)
-    finally:
-        running.terminate()
-        counted = machine.finish_load(running)
-    kept = ("sent", "answered", "lost", "wrong", "p50_us", "p99_us", "p999_us", "max_us")
-    return {"seconds": seconds, **{key: counted[key] for key in kept}}
-
-
-def _until_there(server: Geodns, name: str, began: float) -> float:
-    wire = packets.query(name)
-    while time.monotonic() < began + RELOAD_WITHIN:
-        try:
-            if packets.rcode(server.ask(wire)) == packets.NOERROR:
-                return time.monotonic() - began
-        except TimeoutError:
-            pass  # the load generator counts what is lost
-        time.sleep(0.05)
-    raise BenchError(
-        f"geodns: the reload was not in the answers within {RELOAD_WITHIN:.0f} s: {server.last_words()}"
-    )
-
-
-def render(found: dict[str, Any]) -> str:
-    """The report."""
-    rows = []
-    for row in found["ready"]:
-        goal = GOALS_READY.get(row["names"])
-        what = f"start to the first right answer, {row['names']:,} names ({row['memory_mb']:.0f} MiB)"
-        rows.append(_row(what, row["seconds"], "s", goal))
-    verdict, paused, again = found["verdict"], found["pause"], found["reload"]
-    few, many = f"{found['few']:,} names on one pool", f"{again['names']:,} names"
-    rows += [
-        _row(
-            f"deciding probe result to the last old answer, {few}", verdict["late_ms"], "ms", GOAL_VERDICT_MS
-        ),
-        _row(
-            f"return of the pause call to the last old answer, {few}",
-            paused["late_ms"],
-            "ms",
-            GOAL_VERDICT_MS,
-        ),
-        _row("names told an old address after the pause call returned", paused["names_old"], "", 0),
-        _row("duration of the pause call", paused["call_ms"], "ms", None),
-        _row(f"reload to the first answer with it, {many}", again["seconds"], "s", None),
-        _row(f"lost of {again['sent']:,} during the reload", again["lost"], "", 0),
-        _row("p99 during the reload", again["p99_us"] / 1e3, "ms", GOAL_RELOAD_P99_MS),
-        _row("slowest answer during the reload", again["max_us"] / 1e3, "ms", None),
-    ]
-    machine_lines = "\n".join(f"- {key}: {value}" for key, value in found["machine"].items())
-    seen = ", ".join(f"{w['names_seen']:,} of {w['names']:,}" for w in (verdict, paused))
-    return "\n\n".join(
-        [
-            "# Many names",
-            f"{machine_lines}\n- {found['version']}",
-            report.table(["what", "measured", "at most", ""], rows),
-            f"Names asked after the change and looked at: {seen} (verdict, pause). The failing endpoint is a "
-            f"real HTTP server; the probe result that decides is its {FALL}nd failure. Answers are recorded "
-            f"one by one at {CHANGE_RATE:,} queries a second; a reload is one changed file and SIGHUP at "
-            f"{RELOAD_RATE:,}.",
-        ]
-    ) + "\n"  # fmt: skip
-
-
-def _row(what: str, value: float, unit: str, goal: float | None) -> list[str]:
-    measured = f"{value:.2f} {unit}" if unit else f"{value:.0f}"
-    limit, reached = (
-        (f"{goal:g} {unit}", "reached" if value <= goal else "**missed**") if goal is not None else ("", "")
-    )
-    return [what, measured, limit, reached]
+def parse_seconds(path: Path) -> dict[str, float]:
+    """What reading this file as YAML takes and nothing else, in a process of its own on the server's core:
+    `seconds`, and `memory_mb` at the most."""
+    with machine.pinned(machine.cores()[0]):
+        done = subprocess.run(
+            [sys.executable, "-c", PARSE, str(path)],
+            cwd=machine.HERE.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise BenchError(f"{path} could not be parsed: {done.stderr.strip()[-200:]}")
+    found: dict[str, float] = json.loads(done.stdout)
+    return found

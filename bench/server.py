@@ -8,9 +8,10 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bench import data, machine, packets
-from bench.machine import BenchError
+from bench.machine import BenchError, Load
 
 SAMPLE = 200
 
@@ -23,12 +24,16 @@ class Server:
     program = ""  # looked up in PATH and the system's sbin folders
     package = ""
     is_dns = True
+    steers = True
+    regions: tuple[data.Region, ...] = data.REGIONS
     ready_within = 30.0
 
-    def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES) -> None:
+    def __init__(self, folder: Path, mmdb: Path, names: int = data.NAMES, threads: int = 1) -> None:
         self.folder = folder
         self.mmdb = mmdb
         self.names = names
+        self.threads = threads  # that answer
+        self.cores: tuple[int, ...] = (machine.cores()[0],)
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -59,8 +64,7 @@ class Server:
         self.folder.mkdir(parents=True)
         self.port = machine.free_port()
         self.prepare()
-        core, _ = machine.cores()
-        with (self.folder / "log").open("wb") as log, machine.pinned(core):
+        with (self.folder / "log").open("wb") as log, machine.pinned(*self.cores):
             began = time.monotonic()
             self.process = subprocess.Popen(
                 self.command(),
@@ -75,7 +79,7 @@ class Server:
             self.stop()
             raise
         took = time.monotonic() - began
-        machine.pin_threads(self.pids(), core)
+        machine.pin_threads(self.pids(), self.cores)
         return took
 
     def _wait(self, until: float) -> None:
@@ -96,7 +100,7 @@ class Server:
         with suppress(OSError):
             got = self.ask(wire, timeout=0.2)
             return not self.is_dns or packets.first_address(got) in {
-                a for r in data.REGIONS for a in r.addresses
+                a for r in self.regions for a in r.addresses
             }
         return False
 
@@ -111,6 +115,31 @@ class Server:
     def pids(self) -> list[int]:
         assert self.process is not None
         return machine.family(self.process.pid)
+
+    def under(self, load: Load, queries: Path) -> dict[str, Any]:
+        """What a load costs it: what the load generator counts (loadgen.c) and, for each answer,
+
+        `cpu_us`; `busy` and `stolen`: the shares of the time in which it had a core, and in which the
+        hypervisor had its core; `qps`; `second`: the share of the CPU time that the second busiest thread
+        took. BenchError where nothing is answered.
+        """
+        pids = self.pids()
+        threads = machine.thread_seconds(pids)
+        cpu, stolen = machine.cpu_seconds(pids), machine.stolen_seconds()
+        counted = machine.generate(self.port, queries, load)
+        cpu, stolen = machine.cpu_seconds(pids) - cpu, machine.stolen_seconds() - stolen
+        took = sorted(s - threads.get(t, 0.0) for t, s in machine.thread_seconds(pids).items())
+        answered, seconds = counted["answered"], counted["seconds"]
+        if not answered:
+            raise BenchError(f"{self.title} answered nothing of {queries.stem}: {self.last_words()}")
+        return {
+            **counted,
+            "cpu_us": cpu / answered * 1e6,
+            "busy": cpu / seconds,
+            "stolen": stolen / seconds,
+            "qps": answered / seconds,
+            "second": took[-2] / cpu if len(took) > 1 else 0.0,
+        }
 
     def stop(self) -> None:
         """End it: politely, then not."""
@@ -130,22 +159,27 @@ class Server:
         return " | ".join(lines[-3:]) or "(it said nothing)"
 
     def verify(self) -> None:
-        """Check by SAMPLE Client Subnets that it steers as the policy says; BenchError where it does not.
+        """Check that it steers as the policy says, by SAMPLE Client Subnets of each family, and denies a name
+        that does not exist; BenchError where it does not.
 
         A server that is fast because it does not look is not worth measuring.
         """
-        places = data.countries_of_networks()
-        for index in range(0, data.NETWORKS, data.NETWORKS // SAMPLE):
-            wanted = data.region_of(places[index][0])
-            got = packets.first_address(self.ask(packets.query(f"n0.{data.ZONE}", data.network(index))))
-            if got not in wanted.addresses:
-                raise BenchError(
-                    f"{self.title}: a client in {data.network(index)} ({places[index][0]}) belongs to "
-                    f"{wanted.id}, but the answer was {got}"
-                )
+        for family in data.FAMILIES if self.steers else ():
+            places = data.countries_of_networks(family)
+            for index in range(0, data.NETWORKS, data.NETWORKS // SAMPLE):
+                self._verify_steering(data.subnet(index, family), places[index][0])
         missing = self.ask(packets.query(f"no-such-name.{data.ZONE}"))
         if packets.rcode(missing) != packets.NXDOMAIN:
             raise BenchError(f"{self.title}: rcode {packets.rcode(missing)} for a name that does not exist")
+
+    def _verify_steering(self, subnet: str, country: str) -> None:
+        wanted = data.region_of(country)
+        got = packets.first_address(self.ask(packets.query(f"n0.{data.ZONE}", subnet)))
+        if got not in wanted.addresses:
+            raise BenchError(
+                f"{self.title}: a client in {subnet} ({country}) belongs to {wanted.id}, "
+                f"but the answer was {got}"
+            )
 
 
 def version_of(command: list[str], line: int = 0) -> str:

@@ -123,12 +123,20 @@ class Lane:
         """Other terms from now on. `signed`: queries with a TSIG record are Python's to answer."""
 
     def serve(
-        self, descriptors: list[int], *, first: int, waiting: int, cores: list[int], rate: Rate | None
+        self,
+        descriptors: list[int],
+        *,
+        first: int,
+        waiting: int,
+        cores: list[int],
+        rate: Rate | None,
+        shown: int,
     ) -> UdpService:
         """Answer what arrives on UDP sockets (descriptors, which are duplicated), with a thread each.
 
         `first` is the number of the first of these among the lane's threads. At most `waiting` packets wait
-        for Python. Threads are held on `cores` in turn, where some are given. Raises OSError.
+        for Python. Threads are held on `cores` in turn, where some are given. The log is to show one packet
+        in `shown`, by chance (0: none). Raises OSError.
         """
 
     def counted(self) -> Counted:
@@ -170,10 +178,16 @@ class UdpService:
         """Answer a packet that was passed, from the address that it asked. OSError."""
 
     def counts(self) -> dict[str, int]:
-        """Since the start: received, silent, faults, errors, unsent, passed, unpassed."""
+        """Since the start: received, silent, faults, errors, unsent, passed, unpassed, unshown."""
 
     def last_fault(self) -> str:
         """What the last panic said, and where; empty where there was none."""
+
+    def shown_fileno(self) -> int:
+        """Readable while packets wait that the log is to show."""
+
+    def shown(self) -> tuple[bytes, str, bytes | None] | None:
+        """A packet for the log, its client's address, and the reply that it got; None where none waits."""
 
     def stop(self) -> None:
         """Stop answering and close the sockets: no thread is left when this returns."""

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,7 +31,6 @@ from geodns.config.secrets import exposed
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
-from geodns.core.limit import Limiter
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
@@ -65,7 +65,8 @@ class Server:
 
     def __init__(self, settings: Settings, watcher: Watcher | None = None) -> None:
         self.settings = settings
-        self.lane = chosen(settings)
+        self.query_log = QueryLog(self)
+        self.lane = chosen(settings, partial(self.query_log.note, "udp"))
         self.started = time.time()
         self.now = int(self.started)
         self.loaded_at = 0.0
@@ -89,8 +90,6 @@ class Server:
         limits = settings.limits
         self.store = Store(settings.state)
         self.databases = loading.databases_of(settings)
-        self.limiter: Limiter | None = None
-        self.query_log = QueryLog(self)
         self.lines_lost: Callable[[], int] = lambda: 0
         self.agreement = Agreement(settings, os.environ, secrets.token_bytes, self.started)
         self.secondaries = Secondaries(settings, os.environ, lambda: self.now)

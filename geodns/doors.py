@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def datagrams(server: Server) -> Door:
-    """The door for UDP."""
-    return _limited(server) if server.settings.rate.responses else _plain(server)
+    """The door for UDP; what the native lane leaves to it was limited before."""
+    limited = server.settings.rate.responses and server.lane.limiter is None
+    return _limited(server) if limited else _plain(server)
 
 
 def streams(server: Server) -> StreamDoor:
@@ -54,9 +55,9 @@ def _plain(server: Server) -> Door:
 
 
 def _limited(server: Server) -> Door:
-    """A door behind a limiter, which is the server's from now on."""
+    """A door behind a limiter, which is the lane's from now on."""
     rate, limits = server.settings.rate, server.settings.limits
-    server.limiter = limiter = Limiter(
+    server.lane.limiter = limiter = Limiter(
         rate.responses,
         slip=rate.slip,
         exempt=rate.exempt,

@@ -20,7 +20,6 @@ from geodns.errors import GeodnsError
 if TYPE_CHECKING:
     from geodns.config.schema.settings import Settings
 
-WIRED = False  # whether `auto` may choose the native lane
 PACKAGE = Path(__file__).parent
 
 
@@ -66,8 +65,6 @@ def choose(lane: str) -> Availability:
         raise GeodnsError(f"lane: native cannot be had: {found.why}, or set lane: auto")
     if lane == "python":
         return Availability(False, "the settings say so")
-    if lane == "auto" and found.usable and not WIRED:
-        return Availability(False, "lane: auto does not choose the native lane yet")
     return found
 
 

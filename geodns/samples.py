@@ -61,7 +61,7 @@ class Totals:
 def samples(server: Server, totals: Totals) -> Samples:
     """Everything that a scrape shows."""
     queries, answers, opened = totals.now(server)
-    world, replay, monitor, limiter = server.world, server.replay, server.monitor, server.limiter
+    world, replay, monitor, limiter = server.world, server.replay, server.monitor, server.lane.limiter
     slowest = server.reading.slowest
     databases = server.geography.describe(time.time())
     return Samples(
@@ -80,7 +80,7 @@ def samples(server: Server, totals: Totals) -> Samples:
             ("classes",): sum(c.overflows for c in server.sheets.classes),
             ("state rows",): server.store.dropped,
             ("rate blocks",): limiter.displaced if limiter else 0,
-            ("logged queries",): server.query_log.left_out,
+            ("logged queries",): server.query_log.left_out + sum(udp.stats.unshown for udp in server.udp),
             ("log lines",): server.lines_lost(),
         },
         limited={(outcome,): limiter.outcomes[outcome] for outcome in OUTCOMES} if limiter else {},
@@ -143,6 +143,7 @@ def _listeners(server: Server) -> dict[str, Numbers]:
         events[*key, "receive error"] = udp.stats.errors
         events[*key, "unsent"] = udp.stats.unsent
         events[*key, "receive buffer full"] = udp.overflowed
+        events[*key, "no room to pass it on"] = udp.stats.unpassed
     for tcp in server.tcp:
         key = ("tcp", f"{tcp.address}:{tcp.port}")
         events[*key, "malformed"] = tcp.stats.malformed

@@ -41,13 +41,17 @@ class QueryLog:
         def watched(packet: bytes, client: str, limit: int) -> Reply:
             reply = door(packet, client, limit)
             if random() < share:
-                try:
-                    self._note(transport, packet, client, reply)
-                except Exception as error:  # what is wrong with the log keeps no reply back
-                    log.error("a query is not logged", exc_info=error)
+                self.note(transport, packet, client, reply)
             return reply
 
         return watched
+
+    def note(self, transport: str, packet: bytes, client: str, reply: object) -> None:
+        """Show a query that was answered, if there is room for one more line."""
+        try:
+            self._note(transport, packet, client, reply)
+        except Exception as error:  # what is wrong with the log keeps no reply back
+            log.error("a query is not logged", exc_info=error)
 
     def _note(self, transport: str, packet: bytes, client: str, reply: object) -> None:
         server = self._server

@@ -45,6 +45,7 @@ APP = (
     "sampling",
     "secondaries",
     "showing",
+    "threads",
     "verdicts",
 )
 FLOORS = {

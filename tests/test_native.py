@@ -16,11 +16,11 @@ from geodns import native
 from geodns.app import Server
 from geodns.config.settings import load_settings
 from geodns.errors import GeodnsError
-from geodns.lanes import NativeLane, PythonLane, chosen
+from geodns.lanes import PythonLane, chosen
 from geodns.native import Availability, available, choose, judged, threads
 
 BORDER = "geodns._native"
-BEHIND = ("geodns.core.native", "geodns.geo.compiled")  # import the border, and are imported by `lanes` alone
+BEHIND = ("geodns.core.native", "geodns.geo.compiled", "geodns.threads")  # import the border
 
 
 def test_it_is_on_where_it_can_be_built() -> None:
@@ -119,7 +119,7 @@ class TestWhatIsHere:
 
 
 def test_who_uses_it_has_asked() -> None:
-    """`lanes` imports what stands behind the border when `chosen` has let it; all else only names types."""
+    """`lanes` imports what stands behind the border when `choose` has let it; all else only names types."""
     for module, source in sources().items():
         for _, used in imports(source):
             if within(used, *BEHIND) and module not in BEHIND:
@@ -132,10 +132,9 @@ def test_who_uses_it_has_asked() -> None:
 class TestTheChoice:
     @pytest.fixture(autouse=True)
     def machine(self, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-        """A machine where the native lane can be used, and has been wired; its cores are 0, 1 and 5."""
+        """A machine where the native lane can be used; its cores are 0, 1 and 5."""
         machine = SimpleNamespace(available=Availability(True))
         monkeypatch.setattr(native, "available", lambda: machine.available)
-        monkeypatch.setattr(native, "WIRED", True)
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 5})
         return machine
 
@@ -170,11 +169,6 @@ class TestTheChoice:
             Server(settings)
         assert list(tmp_path.iterdir()) == []
 
-    def test_auto_waits_until_it_is_wired(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(native, "WIRED", False)
-        assert choose("auto") == Availability(False, "lane: auto does not choose the native lane yet")
-        assert choose("native").usable
-
     @pytest.mark.parametrize(
         ("given", "number"),
         [
@@ -193,12 +187,14 @@ class TestTheChoice:
         assert str(raised.value) == "cores: 3 is none that this process may use; those are 0, 1, 5"
 
     def test_the_python_lane_says_why_it_answers(self) -> None:
-        lane = chosen(load_settings(None, {"lane": "python"}, {}))
+        lane = chosen(load_settings(None, {"lane": "python"}, {}), print)
         assert type(lane) is PythonLane
         assert lane.told() == {"lane": "python", "lane_why": "the settings say so"}
 
     @pytest.mark.usefixtures("native_lane")
     def test_the_native_lane_says_with_how_many_threads(self) -> None:
-        lane = chosen(load_settings(None, {}, {}))
+        from geodns.threads import NativeLane
+
+        lane = chosen(load_settings(None, {}, {}), print)
         assert isinstance(lane, NativeLane)
         assert lane.told() == {"lane": "native", "threads": 3}

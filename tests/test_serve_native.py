@@ -33,8 +33,10 @@ class Service:
         self.by_socket = [0] * len(descriptors)
         self.bell, self.ear = socket.socketpair()
         self.waiting: deque[tuple[bytes, Client]] = deque()
+        self.log = socket.socketpair()
+        self.told: deque[tuple[bytes, str, bytes | None]] = deque()
         self.counted = dict.fromkeys(
-            ("received", "silent", "faults", "errors", "unsent", "passed", "unpassed"), 0
+            ("received", "silent", "faults", "errors", "unsent", "passed", "unpassed", "unshown"), 0
         )
         self.refuses = False
 
@@ -66,6 +68,12 @@ class Service:
         sock, address = client[1]
         sock.sendto(reply, address)
 
+    def shown_fileno(self) -> int:
+        return self.log[1].fileno()
+
+    def shown(self) -> tuple[bytes, str, bytes | None] | None:
+        return self.told.popleft() if self.told else None
+
     def counts(self) -> dict[str, int]:
         return dict(self.counted)
 
@@ -73,13 +81,14 @@ class Service:
         return "a panic"
 
     def stop(self) -> None:
-        for sock in (*self.sockets, self.bell, self.ear):
+        for sock in (*self.sockets, self.bell, self.ear, *self.log):
             sock.close()
 
 
 class Served:
     def __init__(self, door: Door, address: str, threads: int) -> None:
-        self.listener = NativeListener(address, 0, door, 900, threads)
+        self.told: list[tuple[bytes, str, bytes | None]] = []
+        self.listener = NativeListener(address, 0, door, 900, threads, lambda *told: self.told.append(told))
         self.loop = Wakes()
         self.service: Service
 
@@ -300,3 +309,17 @@ def test_full_receive_buffers_are_counted_over_all_sockets() -> None:
         served.service.turn()
         assert served.listener.overflowed + served.listener.stats.received == 300
         assert served.listener.overflowed > 200
+
+
+def test_the_log_is_told_of_what_threads_answered_a_batch_at_a_time() -> None:
+    with serving() as served:
+        served.listener.hand_over(served.begin)
+        shown = [(b"asked", "192.0.2.1", b"told"), (b"short", "192.0.2.1", None)]
+        served.service.told.extend(shown)
+        served.service.counted["unshown"] = 3
+        served.listener._show(served.service)
+        assert served.told == shown
+        assert served.listener.stats.unshown == 3
+        served.service.told.extend(shown * BATCH)
+        served.listener._show(served.service)
+        assert len(served.told) == 2 + BATCH

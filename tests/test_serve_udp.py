@@ -22,16 +22,20 @@ def echo(packet: bytes, client: str, limit: int) -> bytes:
 
 
 class Wakes:
-    """Stands in for the event loop: keeps the reader, so that a test says when it wakes."""
+    """Stands in for the event loop: keeps the readers, so that a test says when they wake."""
 
     def __init__(self) -> None:
-        self.wake: Callable[[], None] = lambda: None
+        self.readers: dict[object, Callable[[], None]] = {}
+
+    def wake(self) -> None:
+        for reader in [*self.readers.values()]:
+            reader()
 
     def add_reader(self, fd: object, callback: Callable[..., None], *args: object) -> None:
-        self.wake = partial(callback, *args)
+        self.readers[fd] = partial(callback, *args)
 
     def remove_reader(self, fd: object) -> None:
-        self.wake = lambda: None
+        self.readers.pop(fd, None)
 
 
 @contextlib.contextmanager

@@ -52,6 +52,8 @@ class UdpStats(DoorStats):
     """Messages that the native lane left to Python (serve/native.py)."""
     unpassed: int = 0
     """Messages that it would have left to Python, dropped because too many waited."""
+    unshown: int = 0
+    """Messages that it answered, and that the log was to show when too many waited for it."""
 
     @property
     def answered(self) -> int:

@@ -177,7 +177,7 @@ impl PyLane {
     }
 
     /// Serve UDP sockets with a thread each, the first of which is the lane's worker `first`.
-    #[pyo3(signature = (descriptors, *, first, waiting, cores, rate))]
+    #[pyo3(signature = (descriptors, *, first, waiting, cores, rate, shown))]
     fn serve(
         &self,
         descriptors: Vec<i32>,
@@ -185,11 +185,12 @@ impl PyLane {
         waiting: usize,
         cores: Vec<usize>,
         rate: Option<&Bound<'_, PyRate>>,
+        shown: u32,
     ) -> PyResult<UdpService> {
         if first + descriptors.len() > self.lane.threads() {
             return Err(PyValueError::new_err("the lane has fewer threads"));
         }
-        let workers = (first..first + descriptors.len()).map(|number| self.lane.worker(number));
+        let workers = (first..first + descriptors.len()).map(|number| self.lane.worker(number, shown));
         let options = Options {
             epochs: self.lane.epochs(),
             waiting,

@@ -39,6 +39,9 @@ pub struct UdpService(pub Service);
 #[pyclass(frozen, module = "geodns._native", name = "Asker")]
 pub struct PyAsker(Asker);
 
+/// A packet, its client's address, the reply that it got.
+type ShownParts<'py> = (Bound<'py, PyBytes>, String, Option<Bound<'py, PyBytes>>);
+
 #[pymethods]
 impl UdpService {
     fn fileno(&self) -> i32 {
@@ -78,11 +81,22 @@ impl UdpService {
         found.set_item("unsent", counts.unsent)?;
         found.set_item("passed", counts.passed)?;
         found.set_item("unpassed", counts.unpassed)?;
+        found.set_item("unshown", counts.unshown)?;
         Ok(found)
     }
 
     fn last_fault(&self) -> String {
         self.0.last_fault()
+    }
+
+    fn shown_fileno(&self) -> i32 {
+        self.0.shown().ear().as_raw_fd()
+    }
+
+    fn shown<'py>(&self, py: Python<'py>) -> Option<ShownParts<'py>> {
+        let shown = self.0.shown().next()?;
+        let reply = shown.reply.map(|octets| PyBytes::new(py, &octets));
+        Some((PyBytes::new(py, &shown.octets), text(&shown.client), reply))
     }
 
     fn stop(&self, py: Python<'_>) {

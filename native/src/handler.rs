@@ -30,6 +30,11 @@ pub trait Handler: Send {
         false
     }
 
+    /// Whether the log is to show the packet that was just answered.
+    fn shows(&mut self) -> bool {
+        false
+    }
+
     /// Called after each batch, before the thread waits: what belongs to a table is let go.
     fn idle(&mut self) {}
 }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
 use crate::epochs::Epochs;
 use crate::handler::{Answer, Handler, Reply};
-use crate::picks::mix;
+use crate::picks::{draw, mix};
 use crate::place::Classifier;
 use crate::reception::knows;
 use crate::replay::{Arrival, Outcome, Replay};
@@ -188,13 +188,14 @@ impl Lane {
         &self.epochs
     }
 
-    /// Who answers in a thread.
-    pub fn worker(self: &Arc<Self>, thread: usize) -> Worker {
+    /// Who answers in a thread; the log shows one packet in `shown` of those, by chance (0: none).
+    pub fn worker(self: &Arc<Self>, thread: usize, shown: u32) -> Worker {
         Worker {
             lane: self.clone(),
             content: None,
             thread,
             now: 0,
+            shown,
             chance: RandomState::new().build_hasher().finish(),
             reply: Vec::new(),
         }
@@ -241,6 +242,7 @@ pub struct Worker {
     content: Option<Arc<Content>>,
     thread: usize,
     now: u64,
+    shown: u32,
     chance: u64,
     reply: Vec<u8>,
 }
@@ -296,6 +298,10 @@ impl Handler for Worker {
     fn trusts(&mut self, packet: &[u8], client: &SocketAddr) -> bool {
         let content = self.content.as_ref();
         content.is_some_and(|content| knows(&content.terms, packet, client.ip(), self.now))
+    }
+
+    fn shows(&mut self) -> bool {
+        self.shown != 0 && draw(self.chance(), self.shown) == 0
     }
 
     fn idle(&mut self) {

@@ -198,6 +198,10 @@ impl<H: Handler> Handler for Limited<H> {
         handler.answer(packet, client, out)
     }
 
+    fn shows(&mut self) -> bool {
+        self.handler.shows()
+    }
+
     fn idle(&mut self) {
         self.handler.idle();
     }

@@ -1,6 +1,7 @@
-//! What the native lane does not answer itself, on its way to Python: a bounded queue with a bell.
+//! What goes from threads to Python: bounded queues with a bell.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,16 +25,26 @@ pub struct Asker {
     pub socket: usize,
 }
 
-/// Packets that wait for Python. Threads put in, Python takes out; the bell wakes its event loop.
-pub struct Passes {
-    waiting: ArrayQueue<Passed>,
+/// A packet that the log is to show, and the reply that it got, if any.
+pub struct Shown {
+    /// The packet.
+    pub octets: Box<[u8]>,
+    /// Whom it is from.
+    pub client: SocketAddr,
+    /// The reply; None: silence.
+    pub reply: Option<Box<[u8]>>,
+}
+
+/// What waits for Python. Threads put in, Python takes out; the bell wakes its event loop.
+pub struct Passes<T> {
+    waiting: ArrayQueue<T>,
     rung: AtomicBool,
     bell: UnixStream,
     ear: UnixStream,
 }
 
-impl Passes {
-    /// A queue for at most `capacity` packets (at least 1).
+impl<T> Passes<T> {
+    /// A queue for at most `capacity` (at least 1).
     pub fn new(capacity: usize) -> io::Result<Self> {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
@@ -46,14 +57,14 @@ impl Passes {
         })
     }
 
-    /// Whether one more would be dropped now: asked before a packet is copied.
+    /// Whether one more would be dropped now: asked before anything is copied.
     pub fn is_full(&self) -> bool {
         self.waiting.is_full()
     }
 
-    /// Let a packet wait for Python; false where there is no room.
-    pub fn put(&self, passed: Passed) -> bool {
-        let taken = self.waiting.push(passed).is_ok();
+    /// Let something wait for Python; false where there is no room.
+    pub fn put(&self, it: T) -> bool {
+        let taken = self.waiting.push(it).is_ok();
         if taken {
             self.ring();
         }
@@ -61,11 +72,11 @@ impl Passes {
     }
 
     /// The one that waits longest. After None the bell is silent until another is put in.
-    pub fn next(&self) -> Option<Passed> {
+    pub fn next(&self) -> Option<T> {
         self.waiting.pop().or_else(|| {
-            // What is put in from here on rings again; what was before, without ringing, is found now.
-            self.rung.store(false, Ordering::SeqCst);
+            // In this order: what is put in behind the second line rings again, what was before is found now.
             let _ = (&self.ear).read(&mut [0; 16]);
+            self.rung.store(false, Ordering::SeqCst);
             self.waiting.pop().inspect(|_| self.ring())
         })
     }

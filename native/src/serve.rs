@@ -15,14 +15,14 @@ use crossbeam_utils::CachePadded;
 
 use crate::epochs::{Epochs, Seat};
 use crate::handler::{Answer, Handler};
-use crate::passes::{Asker, Passed, Passes};
+use crate::passes::{Asker, Passed, Passes, Shown};
 use crate::sockets::{Batch, Socket, pin};
 
 /// How a service is run beside its sockets and handlers.
 pub struct Options<'a> {
     /// Where its threads say which generation of the table they use.
     pub epochs: &'a Arc<Epochs>,
-    /// Packets that may wait for Python.
+    /// Packets that may wait for Python; and as many that may wait for the log.
     pub waiting: usize,
     /// Cores that the threads are held on in turn; none: the system's choice.
     pub cores: &'a [usize],
@@ -47,6 +47,8 @@ pub struct Counts {
     pub passed: u64,
     /// Packets that it passed and that found none.
     pub unpassed: u64,
+    /// Packets that the log was to show, when too many waited for it.
+    pub unshown: u64,
 }
 
 /// The threads that serve the sockets of one address and port.
@@ -57,7 +59,8 @@ pub struct Service {
 
 struct Shared {
     sockets: Mutex<Vec<Arc<Socket>>>, // for who is no thread of the service
-    passes: Passes,
+    passes: Passes<Passed>,
+    shown: Passes<Shown>,
     counters: Vec<CachePadded<Counters>>,
     stopping: AtomicBool,
     last_fault: Mutex<String>, // taken only where a handler panicked, and by who reads it
@@ -78,6 +81,7 @@ impl Service {
         let sockets: Vec<_> = sockets.into_iter().map(Arc::new).collect();
         let shared = Arc::new(Shared {
             passes: Passes::new(options.waiting)?,
+            shown: Passes::new(options.waiting)?,
             counters: sockets.iter().map(|_| CachePadded::default()).collect(),
             sockets: Mutex::new(sockets.clone()),
             stopping: AtomicBool::new(false),
@@ -129,8 +133,13 @@ impl Service {
     }
 
     /// The packets that wait for Python.
-    pub fn passes(&self) -> &Passes {
+    pub fn passes(&self) -> &Passes<Passed> {
         &self.shared.passes
+    }
+
+    /// The packets that the log is to show.
+    pub fn shown(&self) -> &Passes<Shown> {
+        &self.shared.shown
     }
 
     /// Send the reply to a packet that was passed; false where the system does not take it, or this is stopped.
@@ -152,7 +161,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// `Counts` as others may read them; written by one thread only.
 #[derive(Default)]
-struct Counters([AtomicU64; 7]);
+struct Counters([AtomicU64; 8]);
 
 impl Counters {
     #[inline]
@@ -165,7 +174,7 @@ impl Counters {
 
 impl Counts {
     #[inline]
-    fn fields(&mut self) -> [&mut u64; 7] {
+    fn fields(&mut self) -> [&mut u64; 8] {
         [
             &mut self.received,
             &mut self.silent,
@@ -174,6 +183,7 @@ impl Counts {
             &mut self.unsent,
             &mut self.passed,
             &mut self.unpassed,
+            &mut self.unshown,
         ]
     }
 }
@@ -251,7 +261,20 @@ impl<'a, H: Handler> Worker<'a, H> {
                 continue;
             };
             self.counts.received += 1;
-            match self.handler.answer(packet, &client, reply) {
+            let answer = self.handler.answer(packet, &client, reply);
+            if self.handler.shows() && answer != Answer::Pass {
+                let octets = (!self.shared.shown.is_full()).then(|| Box::from(packet));
+                let reply = (answer == Answer::Reply).then(|| Box::from(&**reply));
+                let taken = octets.is_some_and(|octets| {
+                    self.shared.shown.put(Shown {
+                        octets,
+                        client,
+                        reply,
+                    })
+                });
+                self.counts.unshown += u64::from(!taken);
+            }
+            match answer {
                 Answer::Reply => self.batch.keep(i),
                 Answer::Silence => self.counts.silent += 1,
                 Answer::Pass => self.pass(i),

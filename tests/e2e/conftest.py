@@ -10,6 +10,21 @@ from e2e_support import Origin, Server
 from resolver_support import MAKES, Resolver
 
 from geodns.demo.databases import FILES, build
+from geodns.native import available
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever starts servers does so in both lanes, where there are both."""
+    if hasattr(metafunc.module, "Server") and not hasattr(metafunc.module, "LANES_OF_ITS_OWN"):
+        lanes = ["python", *(["native"] if available().usable else [])]
+        metafunc.parametrize("served_by", lanes, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def served_by(request: pytest.FixtureRequest) -> str:
+    """The lane that answers."""
+    Server.lane = getattr(request, "param", "python")
+    return Server.lane
 
 
 @pytest.fixture(scope="module")

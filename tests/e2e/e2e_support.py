@@ -103,7 +103,12 @@ def until(what: Callable[[], object], seconds: float = PATIENCE) -> float:
 
 
 class Server:
-    """`geodns serve` with a settings file in `folder`; zones are given as file name -> content."""
+    """`geodns serve` with a settings file in `folder`; zones are given as file name -> content.
+
+    `lane` answers in those made from now on, where their settings do not say which one.
+    """
+
+    lane = "python"
 
     def __init__(
         self,
@@ -128,6 +133,7 @@ class Server:
         self.config.write_text(
             f"listen: {{dns: [{shown}]}}\nzones: zones\nstate: state.sqlite\n"
             f"admin: {{listen: 127.0.0.1:{self.admin_port}, token_file: token}}\n{settings}"
+            + ("" if "lane:" in settings else f"lane: {self.lane}\nthreads: 1\n")
         )
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from e2e_support import UNCHECKED, Server
 
+LANES_OF_ITS_OWN = True
 SHOWN = {
     "python": (
         {"lane": "python", "lane_why": "the settings say so"},

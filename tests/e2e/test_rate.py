@@ -195,10 +195,13 @@ def test_a_log_that_nobody_reads_holds_up_no_answer(serve: Callable[..., Server]
         [GEODNS, "serve", "--config", server.config], stderr=subprocess.PIPE, env=server.environ()
     ) as process:
         server.process = process
-        until(lambda: (server.readiness() or {}).get("ready"))
-        answered = replies(server.port, "127.0.0.1", [QUERY] * 1800)
-        assert len(answered) == 1800
-        assert server.metric('geodns_overflow_total{what="log lines"}') > 0
-        began = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - began < 5.0, "nor the end"
+        try:
+            until(lambda: (server.readiness() or {}).get("ready"))
+            for _ in range(4):  # threads that answer leave it to another one to tell of it
+                assert len(replies(server.port, "127.0.0.1", [QUERY] * 1800)) == 1800
+            assert server.metric('geodns_overflow_total{what="log lines"}') > 0
+            began = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - began < 5.0, "nor the end"
+        finally:
+            process.kill()
