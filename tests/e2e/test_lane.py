@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 
 import pytest
-from e2e_support import UNCHECKED, Server
+from e2e_support import UNCHECKED, Server, until
 
 LANES_OF_ITS_OWN = True
 SHOWN = {
@@ -32,6 +32,7 @@ def test_it_is_told(serve: Callable[..., Server], lane: str, request: pytest.Fix
     assert server.answers("static.shop.example") == ["192.0.2.100"]
     found = server.status()
     assert {key: found[key] for key in ("lane", "lane_why", "threads") if key in found} == status
+    until(lambda: "event=answering" in server.log())
     [line] = [line for line in server.log().splitlines() if "event=answering" in line]
     assert logged in line
     assert server.cli("status").stdout.splitlines()[0].endswith(f", {told}")
