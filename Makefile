@@ -61,6 +61,9 @@ endif
 differential: $(STAMP)  ## compare with NSD, Knot and BIND: make differential N=1000000 SEED=0
 	$(BIN)/python -m tests.differential --n $(or $(N),100000) --seed $(or $(SEED),0)
 
+lanes: $(STAMP) native  ## put the same packets to both lanes: make lanes N=10000000 SEED=0
+	PYTHONPATH=.:tests $(BIN)/python -m tests.lanes --n $(or $(N),100000) --seed $(or $(SEED),0)
+
 coverage: $(STAMP)  ## branch coverage of the code that packets pass: less than all of it fails
 	@mkdir -p build
 	$(BIN)/python -m coverage run -m pytest $(PACKET_TESTS) --deselect $(A_MILLION)
@@ -95,4 +98,4 @@ lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 clean:  ## remove what make made
 	rm -rf $(VENV) data/synthetic bench/out build *.egg-info native/target $(LIBRARY)
 
-.PHONY: help native install databases demo test differential coverage fuzz lint format bench lock clean
+.PHONY: help native install databases demo test differential lanes coverage fuzz lint format bench lock clean

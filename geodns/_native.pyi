@@ -1,6 +1,7 @@
 """The border between Python and the native lane (native/src/border.rs): data in, counters and replies out."""
 
-from collections.abc import Callable, Sequence, Set
+from array import array
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from geodns.core import table
@@ -43,56 +44,79 @@ class Names:
         """Octets of memory that this takes."""
 
 @final
-class Survey:
-    """All that is known of addresses laid over each other: own networks, and the records of databases.
+class Layer:
+    """One fact about every address of both families, as a number; a block is as large as it is the same.
 
-    `databases`: the octets of the City, Country, ASN and ISP files, None where there is none. `own4`,
-    `own6`: runs of (first address, number), the first at 0. `subdivisions`, `city`, `coordinates`: whether
-    these parts of records are wanted; `systems`: the autonomous systems that somebody asks for, others are
-    told as 0. Made without holding up other threads. Raises ValueError for a database that cannot be read.
+    Numbers count from 0. What takes long is done without holding up other threads. Raises ValueError for a
+    number that has no value.
     """
 
-    def __init__(
-        self,
-        databases: Sequence[bytes | None],
-        own4: Sequence[tuple[int, int]],
-        own6: Sequence[tuple[int, int]],
-        *,
-        subdivisions: bool,
-        city: bool,
-        coordinates: bool,
-        systems: Set[int],
-    ) -> None: ...
-    def places(self) -> list[tuple[int, int, int, int, int]]:
-        """The different places: the number of own networks, and of the record of each database."""
+    def __init__(self, v4: Sequence[tuple[int, int]], v6: Sequence[tuple[int, int]]) -> None:
+        """From (first address, number), ascending, the first address 0."""
 
-    def records(self, database: int) -> list[dict[str, Any]]:
-        """The records of a database, in the layout of its file, by their numbers."""
+    @staticmethod
+    def read(content: bytes, parts: set[str]) -> tuple[Layer, Records]:
+        """A MaxMind DB file: where which record holds, number 0 the empty one; of records only these entries.
 
-    def classified(self, classes: Sequence[int], everybody: bool) -> Places:
-        """Compile a plan: a class for each place. `everybody`: nothing of a client's place was asked."""
+        Raises ValueError for a file that cannot be read as a whole. A record that cannot be is empty.
+        """
 
-    def runs(self) -> int:
-        """How many runs of addresses there are, over which all is the same."""
+    @staticmethod
+    def over(layers: Sequence[Layer]) -> tuple[Layer, list[bytes]]:
+        """What layers, one at least, say together; and for each of them, by number, which of its own that is.
+
+        The latter in four octets each, as an array of `I` has them.
+        """
+
+    def mapped(self, values: array[int]) -> Layer:
+        """The layer with the value of each number in its place."""
+
+    def addresses(self, numbers: int) -> list[int]:
+        """How many IPv4 addresses have each of so many numbers."""
+
+    def starts(self) -> tuple[list[int], list[int]]:
+        """The first addresses of the blocks' runs, of IPv4 and of IPv6."""
+
+@final
+class Records:
+    """The different records of a database. What has a type that is never asked for is None in them."""
+
+    def __len__(self) -> int: ...
+    def pick(self, numbers: Sequence[int]) -> list[dict[str, Any]]: ...
 
 @final
 class Places:
-    """The classes of a plan by address, neighbours of the same class merged."""
+    """The classes of a plan by address, under numbers of its own."""
 
-    def ranges(self) -> tuple[int, int]:
-        """How many there are, of IPv4 and of IPv6."""
+    def __init__(self, classes: Layer, everybody: bool) -> None:
+        """`everybody`: no part of a client's place was asked, whatever its class is holds for all."""
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        """Into how many runs of one class each the addresses of IPv4 and IPv6 are cut."""
+
+    @property
+    def size(self) -> int:
+        """Octets of memory that this takes."""
 
 @final
 class Classifier:
-    """From a client to its class in each plan.
+    """From a client to its class in a plan. Never changes; any thread may ask."""
 
-    A plan is its places, and the numbers of the classes in them. `widest4`, `widest6`: the shortest scopes to
-    tell, in bits.
-    """
+    def __init__(self, plans: Sequence[tuple[Places, Sequence[int]] | None], ipv4: int, ipv6: int) -> None:
+        """For each plan its places and the class of each of their numbers, None: Python is to be asked.
 
-    def __init__(self, plans: Sequence[tuple[Places, Sequence[int]]], widest4: int, widest6: int) -> None: ...
-    def find(self, plan: int, family: int, address: int, prefix: int) -> tuple[int, int]:
-        """A client's class in a plan, and the scope for which it holds. Raises ValueError without a plan."""
+        `ipv4`, `ipv6`: the shortest scopes to give.
+        """
+
+    def find(self, plan: int, family: int, address: int, prefix: int, shift: int) -> tuple[int, int] | None:
+        """(class, scope) as `Sheets.classify`, but that the scope may be wider where that is as true."""
+
+    def find_all(self, plan: int, family: int, addresses: bytes) -> bytes:
+        """What is found for many whole addresses, packed: class in four octets and scope in one, for each.
+
+        Raises ValueError where Python is to be asked.
+        """
 
 @final
 class Lane:

@@ -225,9 +225,8 @@ class Server:
 
     def _classify(self, plan: int, subnet: Subnet) -> tuple[int, int]:
         places = self.replay.places
-        if places is not None:
-            return places.find(plan, subnet.family, subnet.address, subnet.prefix)
-        return self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
+        found = places and places.find(plan, subnet.family, subnet.address, subnet.prefix, subnet.shift)
+        return found or self.sheets.classify(plan, self.geography.locate(subnet.ip()), subnet)
 
     # the change's way
 
@@ -358,7 +357,10 @@ class Server:
             if self.databases.changed():
                 async with self._loading:
                     found = await asyncio.to_thread(self.databases.reload)
-                    await relocate(self)
+                    try:
+                        await relocate(self)
+                    except GeodnsError as error:
+                        found = (*found, error)
                 self.database_problem = [str(problem) for problem in found]
                 for line in self.database_problem:
                     log.error("a geo database was not taken", problem=line)

@@ -11,7 +11,7 @@ from functools import partial
 
 from geodns import _native
 from geodns.config.schema.settings import Listen, Settings
-from geodns.core.compile.sheets import Sheets
+from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.index import Index
 from geodns.core.native import NativeIndex, NativeReplay
 from geodns.core.replay import Hooks, Replay
@@ -36,7 +36,7 @@ class NativeLane(PythonLane):
         super().__init__(settings)
         self.threads = threads
         self._tell = tell
-        self._compiler = Compiler()
+        self._compiler = Compiler(settings.limits.classes)
         self._lane: _native.Lane | None = None
         self._listeners: list[NativeListener] = []
         rate, limits = settings.rate, settings.limits
@@ -63,13 +63,10 @@ class NativeLane(PythonLane):
 
     async def places(self, geography: Geography, sheets: Sheets) -> _native.Classifier:
         plans = [classes.plan for classes in sheets.classes]
-        compiled = await asyncio.to_thread(self._compiler.compile, geography, plans)
-        numbered = [
-            (one.places, [classes.number(order) for order in one.orders])
-            for one, classes in zip(compiled, sheets.classes, strict=True)
-        ]
+        compile_ = partial(self._compiler.compile, plans, geography.databases, geography.lines)
+        compiled = await asyncio.to_thread(compile_)
         widest = self.settings.ecs.widest
-        return _native.Classifier(numbered, widest.ipv4, widest.ipv6)
+        return compiled.classifier(sheets.classes, Widest(widest.ipv4, widest.ipv6))
 
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:
         limits, threads = self.settings.limits, self.threads * len(self._listeners)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import acos, cos, radians, sin
+from math import acos, asin, cos, dist, radians, sin
 from random import Random
 
 import core_worlds as worlds
@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from geodns.core.health import Health, Verdict
 from geodns.core.place import Place, matches
 from geodns.core.steer.odds import Odds, Stage, decide
-from geodns.core.steer.orders import Group, Order, Plan, distance, sort_by_distance
+from geodns.core.steer.orders import Group, Order, Plan, by_distance, direction, sort_by_distance
 from geodns.core.world import Override
 from geodns.model import AllDown, AnyRegion, Endpoint, Nearest, Pool, PoolRegion, Region, Split
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=120)
 seeds = st.integers(0, 2**32 - 1)
+
+EARTH_KM = 6371.0
 
 UP, DOWN, UNKNOWN = Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN
 
@@ -361,11 +363,29 @@ def test_only_what_was_asked_of_a_place_has_a_part_in_the_order(seed: int) -> No
         ((0.0, 179.0), (0.0, -179.0), 222),
     ],
 )
-def test_distances_are_great_circles(
+def test_directions_are_as_far_apart_as_great_circles_say(
     a: tuple[float, float], b: tuple[float, float], kilometres: float
 ) -> None:
-    assert distance(a, b) == pytest.approx(kilometres, rel=0.01, abs=1)
-    assert distance(a, b) == distance(b, a)
+    straight = dist(direction(a), direction(b))
+    assert 2 * EARTH_KM * asin(min(1, straight / 2)) == pytest.approx(kilometres, rel=0.01, abs=1)
+
+
+def test_an_order_by_distance_is_that_of_the_haversine_formula() -> None:
+    chance = Random(1)
+    for _ in range(500):
+        here, *there = ((chance.uniform(-90, 90), chance.uniform(-180, 180)) for _ in range(9))
+        expected = sorted(range(8), key=lambda i: haversine(here, there[i]))
+        assert by_distance(direction(here), [direction(at) for at in there]) == expected
+
+
+def haversine(a: tuple[float, float], b: tuple[float, float]) -> float:
+    lat_a, lon_a, lat_b, lon_b = map(radians, (*a, *b))
+    return sin((lat_b - lat_a) / 2) ** 2 + cos(lat_a) * cos(lat_b) * sin((lon_b - lon_a) / 2) ** 2
+
+
+def test_regions_in_one_spot_are_taken_in_the_order_of_the_file() -> None:
+    spot, other = direction((23.13, 113.26)), direction((39.9, 116.4))
+    assert by_distance(direction((22.5, 114.1)), [None, spot, spot, other, spot]) == [1, 2, 4, 3, 0]
 
 
 def test_weights_too_large_for_32_bits_are_scaled_and_keep_their_shares() -> None:

@@ -147,6 +147,24 @@ def plain(subnet: Subnet) -> int:
     return longest
 
 
+# Where IPv6 addresses stand for IPv4 ones: those, and ::/96 (RFC 4291 §2.5.5.1).
+_STANDING = (*_EMBEDDED, (0, 96))
+
+
+def stands_for_ipv4(address: int) -> tuple[bool, int]:
+    """Whether an IPv6 address stands for an IPv4 one, and the length of the block around it that is alike.
+
+    Such as `unwrap` left alone tell too little of the IPv4 address.
+    """
+    apart = 0
+    for prefix, length in _STANDING:
+        common = 128 - (address ^ prefix).bit_length()
+        if common >= length:
+            return True, length
+        apart = max(apart, common + 1)
+    return False, apart
+
+
 def sticky_scope(subnet: Subnet) -> int:
     """The shortest scope of an answer that the client's network (its /24 or /56) took part in."""
     return 24 if subnet.family == 4 else max(56, plain(subnet))

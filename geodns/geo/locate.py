@@ -60,46 +60,20 @@ class Geography:
         self.databases = dict(databases)
         self.lines = dict(lines)
         self.synthetic = any(d.synthetic for d in databases.values())
-        self.networks = configured(lines.values(), policies)
+        self._networks = configured(lines.values(), policies)
         self._by_asn = by_asn(lines.values())
+        self._city = databases.get(Kind.CITY)
+        self._country = databases.get(Kind.COUNTRY)
+        self._asn = databases.get(Kind.ASN)
+        self._isp = databases.get(Kind.ISP)
 
     def locate(self, address: Address) -> Located:
         """The address's place, and the prefix lengths over which each part of it holds."""
-        own, lines, own_block = self.networks.lookup(address)
-        by_number, asn_block = self._look(Kind.ASN, address)
-        by_provider, isp_block = self._look(Kind.ISP, address)
-        city, geo_block = self._look(Kind.CITY, address)
-        country: Mapping[str, Any] = {}
-        if Kind.COUNTRY in self.databases and not names_country(city):
-            country, country_block = self._look(Kind.COUNTRY, address)
-            geo_block = max(geo_block, country_block)
-        place = self.place(own, lines, Records(city, country, by_number, by_provider))
-        return Located(place, own_block, max(asn_block, isp_block), geo_block)
-
-    def place(self, own: frozenset[str], lines: frozenset[str], told: Records) -> Place:
-        """The place of which own networks, the lines that these name, and the databases tell.
-
-        The Country database completes the City database's word where that names no country.
-        """
-        carrier = carrier_of(told.asn, told.isp)
-        record = told.city
-        if Kind.COUNTRY in self.databases and not names_country(record):
-            record = {**told.country, **record, "country": told.country.get("country")}
-        where = where_of(record) if record else _NOWHERE
-        return Place(
-            own=own,
-            lines=lines or self._by_asn.get(carrier.asn, _NO_LINES),
-            asn=carrier.asn,
-            organization=carrier.organization,
-            isp=carrier.isp,
-            city=where.city,
-            geoname_id=where.geoname_id,
-            subdivisions=where.subdivisions,
-            country=where.country,
-            continent=where.continent,
-            at=where.at,
-            at_from=where.at_from,
-        )
+        own, lines, own_block = self._networks.lookup(address)
+        carrier, asn_block = self._carrier(address)
+        where, geo_block = self._where(address)
+        place = place_of(own, lines or self._by_asn.get(carrier.asn, _NO_LINES), carrier, where)
+        return Located(place, own_block, asn_block, geo_block)
 
     def explain(self, address: Address) -> tuple[Evidence, ...]:
         """What every database says of the address, for people."""
@@ -112,19 +86,23 @@ class Geography:
             for d in self.databases.values()
         ]
 
-    def _look(self, kind: Kind, address: Address) -> tuple[Mapping[str, Any], int]:
-        """A database's record of an address, and its block; nothing of everything without the database."""
-        database = self.databases.get(kind)
-        return database.lookup(address) if database else ({}, 0)
+    def _carrier(self, address: Address) -> tuple[Carrier, int]:
+        """The ASN database's word on the number, the ISP database's on the provider; 0 without either."""
+        if self._asn is None and self._isp is None:
+            return _NO_CARRIER, 0
+        by_number, block = self._asn.lookup(address) if self._asn else ({}, 0)
+        if self._isp is None:
+            return carrier_of(by_number, {}), block
+        by_provider, other = self._isp.lookup(address)
+        return carrier_of(by_number, by_provider), max(block, other)
 
-
-class Records(NamedTuple):
-    """What each database says of an address, empty where it says nothing."""
-
-    city: Mapping[str, Any]
-    country: Mapping[str, Any]
-    asn: Mapping[str, Any]
-    isp: Mapping[str, Any]
+    def _where(self, address: Address) -> tuple[Where, int]:
+        """The City database's word, completed by the Country database where it names no country."""
+        record, block = self._city.lookup(address) if self._city else ({}, 0)
+        if self._country is not None and not _names_country(record):
+            other, other_block = self._country.lookup(address)
+            record, block = completed(record, other), max(block, other_block)
+        return (where_of(record) if record else _NOWHERE), block
 
 
 class Carrier(NamedTuple):
@@ -147,8 +125,22 @@ _NO_CARRIER = Carrier(0, "", "")
 _NOWHERE = Where("", 0, (), "", "", None, "")
 
 
-def names_country(record: Mapping[str, Any]) -> bool:
-    return bool(_text(record.get("country"), "iso_code"))
+def place_of(own: frozenset[str], lines: frozenset[str], carrier: Carrier, where: Where) -> Place:
+    """What is known of a client, put together."""
+    return Place(
+        own=own,
+        lines=lines,
+        asn=carrier.asn,
+        organization=carrier.organization,
+        isp=carrier.isp,
+        city=where.city,
+        geoname_id=where.geoname_id,
+        subdivisions=where.subdivisions,
+        country=where.country,
+        continent=where.continent,
+        at=where.at,
+        at_from=where.at_from,
+    )
 
 
 def carrier_of(by_number: Mapping[str, Any], by_provider: Mapping[str, Any]) -> Carrier:
@@ -158,6 +150,11 @@ def carrier_of(by_number: Mapping[str, Any], by_provider: Mapping[str, Any]) -> 
         _text(best, "autonomous_system_organization"),
         _text(by_provider, "isp"),
     )
+
+
+def completed(record: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A City database's record, completed by the Country database's where it names no country."""
+    return record if _names_country(record) else {**other, **record, "country": other.get("country")}
 
 
 def where_of(record: Mapping[str, Any]) -> Where:
@@ -180,6 +177,10 @@ def where_of(record: Mapping[str, Any]) -> Where:
         at,
         at_from,
     )
+
+
+def _names_country(record: Mapping[str, Any]) -> bool:
+    return bool(_text(record.get("country"), "iso_code"))
 
 
 # A database is somebody else's file: a part that has not the type it should have is a part that is not there.

@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,7 @@ from typing import Any, BinaryIO
 import maxminddb
 from maxminddb.reader import Metadata
 
+from geodns.core.edns import stands_for_ipv4
 from geodns.errors import GeodnsError
 
 Address = IPv4Address | IPv6Address
@@ -78,10 +80,13 @@ def identity(path: Path) -> Identity | None:
 
 
 class Database:
-    """An open database of one kind. Lookups never raise: what cannot be read is counted in `errors`."""
+    """An open database of one kind. Lookups never raise: what cannot be read is counted in `errors`.
+
+    `copy` is a descriptor of the private copy, closed with the database.
+    """
 
     def __init__(
-        self, path: Path, kind: Kind, reader: maxminddb.Reader, metadata: Metadata, copy: BinaryIO
+        self, path: Path, kind: Kind, copy: int, reader: maxminddb.Reader, metadata: Metadata
     ) -> None:
         self.path = path
         self.kind = kind
@@ -90,37 +95,45 @@ class Database:
         self.nodes = metadata.node_count  # of the search tree; there are at most one more networks
         self.synthetic = self.type.startswith(_SYNTHETIC)
         self.errors = 0
+        self.identity = object()  # another for each copy; whoever keeps it does not keep the database open
+        self._copy = copy
+        weakref.finalize(self, os.close, copy)
         self._ipv6 = metadata.ip_version == 6
         self._reader = reader
-        self._copy = copy
         self._find = reader.get_with_prefix_len
 
     def lookup(self, address: Address) -> tuple[Mapping[str, Any], int]:
         """The address's record, empty where there is none, and the prefix length of its block.
 
         The length is in the address's own family; without a record it is that of the hole around the
-        address. A database of IPv4 alone knows nothing of all of IPv6: length 0. A record that cannot be
-        read holds for this address only. Nothing is known either of IPv6 addresses in which IPv4 ones are
-        embedded: who covers the whole IPv4 address was taken for that one before (`core.edns.unwrap`), and of
-        the others the file says what holds for somebody else, by its aliases.
+        address. A database of IPv4 alone knows nothing of all of IPv6: length 0. What it says of IPv6
+        addresses that stand for IPv4 ones is not taken: most files say there what they say of some IPv4
+        address, and not all of the same. A record that cannot be read holds for this address only.
         """
+        apart = 0
         if address.version == 6:
             if not self._ipv6:
                 return {}, 0
-            inside = _embedding(int(address))
-            if inside:
-                return {}, inside
+            stands, apart = stands_for_ipv4(int(address))
+            if stands:
+                return {}, apart
         try:
             record, length = self._find(address)
         except (maxminddb.InvalidDatabaseError, ValueError):
             self.errors += 1
             return {}, address.max_prefixlen
-        return (record if type(record) is dict else {}), length
+        return (record if type(record) is dict else {}), max(length, apart)
 
-    def octets(self) -> bytes:
-        """The file as it was when it was opened."""
-        self._copy.seek(0)
-        return self._copy.read()
+    def content(self) -> bytes:
+        """The whole file, as it was when it was opened. Raises GeodnsError."""
+        size = os.fstat(self._copy).st_size
+        try:
+            found = os.pread(self._copy, size, 0)
+        except OSError as error:
+            raise GeodnsError(f"{self.path}: {error.strerror or error}") from None
+        if len(found) != size:
+            raise GeodnsError(f"{self.path}: the private copy cannot be read in one go")
+        return found
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """The records of all blocks in the order of their addresses; for small databases and samples only.
@@ -144,24 +157,15 @@ class Database:
         return max(0.0, (now - self.built) / 86400)
 
 
-# ::/96, mapped, 64:ff9b::/96, Teredo, 6to4: the first octets, and the prefix length
-_EMBEDDED = {96: {0, 0xFFFF, 0x0064FF9B << 64}, 32: {0x20010000}, 16: {0x2002}}
-
-
-def _embedding(address: int) -> int:
-    """The prefix length of the range of embedded IPv4 addresses that an IPv6 address lies in, else 0."""
-    return next((bits for bits, found in _EMBEDDED.items() if address >> 128 - bits in found), 0)
-
-
 def open_database(path: Path, kind: Kind) -> Database:
     """Open the database at `path`, which must be of this kind. Raises GeodnsError with one line."""
     copy = _private_copy(path)
     try:
         reader = _map(copy, path)
-        kept = copy.open("rb")
+        metadata = _metadata(reader, path)
+        database = Database(path, kind, os.open(copy, os.O_RDONLY), reader, metadata)
     finally:
         copy.unlink(missing_ok=True)
-    database = Database(path, kind, reader, _metadata(reader, path), kept)
     actual = kind_of(database.type)
     if actual is not kind:
         advice = f"put it under databases.{actual}" if actual else f"a {_example(kind)} is wanted"

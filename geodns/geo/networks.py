@@ -13,9 +13,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from geodns.model import Line, Policy
 
+Answer = tuple[frozenset[str], frozenset[str]]
+
 _Network = IPv4Network | IPv6Network
-_Answer = tuple[frozenset[str], frozenset[str]]
-_NOTHING: _Answer = (frozenset(), frozenset())
+_NOTHING: Answer = (frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class _Runs:
     """
 
     starts: list[int]
-    answers: list[_Answer]
+    answers: list[Answer]
 
 
 class Networks:
@@ -36,17 +37,6 @@ class Networks:
         parsed = {ip_network(text): frozenset(lines) for text, lines in networks.items()}
         self._runs4 = _runs({n: lines for n, lines in parsed.items() if n.version == 4}, 32)
         self._runs6 = _runs({n: lines for n, lines in parsed.items() if n.version == 6}, 128)
-
-    def runs(self, version: int) -> tuple[list[tuple[int, int]], list[_Answer]]:
-        """A family's runs as (first address, number of the answer), and the different answers."""
-        runs, bits = (self._runs4, 32) if version == 4 else (self._runs6, 128)
-        numbers: dict[_Answer, int] = {}
-        found = [
-            (start, numbers.setdefault(answer, len(numbers)))
-            for start, answer in zip(runs.starts, runs.answers, strict=True)
-            if start >> bits == 0
-        ]
-        return found, list(numbers)
 
     def lookup(self, address: IPv4Address | IPv6Address) -> tuple[frozenset[str], frozenset[str], int]:
         """(own, lines, block): every own network that holds the address; the lines that its longest network
@@ -66,6 +56,11 @@ class Networks:
         own, lines = runs.answers[at - 1]
         return own, lines, block
 
+    def runs(self, version: int) -> list[tuple[int, Answer]]:
+        """Where each run of a family's addresses starts (ascending, the first at 0), and its (own, lines)."""
+        runs, bits = (self._runs4, 32) if version == 4 else (self._runs6, 128)
+        return [run for run in zip(runs.starts, runs.answers, strict=True) if not run[0] >> bits]
+
 
 def configured(lines: Iterable[Line], policies: Iterable[Policy]) -> Networks:
     """The networks that lines and the rules' `when` name."""
@@ -82,7 +77,7 @@ def configured(lines: Iterable[Line], policies: Iterable[Policy]) -> Networks:
 
 def _runs(networks: Mapping[_Network, frozenset[str]], bits: int) -> _Runs:
     runs = _Runs([0], [_NOTHING])
-    open_: list[tuple[int, _Answer]] = []  # (first address after the network, what holds inside it)
+    open_: list[tuple[int, Answer]] = []  # (first address after the network, what holds inside it)
     for network in sorted(networks, key=lambda n: (int(n.network_address), n.prefixlen)):
         start = int(network.network_address)
         _close(runs, open_, start)
@@ -94,14 +89,14 @@ def _runs(networks: Mapping[_Network, frozenset[str]], bits: int) -> _Runs:
     return runs
 
 
-def _close(runs: _Runs, open_: list[tuple[int, _Answer]], until: int) -> None:
+def _close(runs: _Runs, open_: list[tuple[int, Answer]], until: int) -> None:
     """End the networks that lie before `until`; the one around them goes on."""
     while open_ and open_[-1][0] <= until:
         end, _ = open_.pop()
         _begin(runs, end, open_[-1][1] if open_ else _NOTHING)
 
 
-def _begin(runs: _Runs, start: int, answer: _Answer) -> None:
+def _begin(runs: _Runs, start: int, answer: Answer) -> None:
     if runs.starts[-1] == start:
         runs.answers[-1] = answer
     else:

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::border_place::{PyClassifier, PyPlaces, PySurvey};
+use crate::border_place::{self, PyClassifier};
 use crate::border_serve::{self, PyRate, UdpService, sockets};
 use crate::cookies::Cookies;
 use crate::counts::{CAUSES, Cause, Counts, STATES, State};
@@ -32,9 +32,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCES", env!("GEODNS_SOURCES"))?;
     module.add_class::<PyNames>()?;
     module.add_class::<PyLane>()?;
-    module.add_class::<PySurvey>()?;
-    module.add_class::<PyPlaces>()?;
-    module.add_class::<PyClassifier>()?;
+    border_place::register(module)?;
     border_serve::register(module)?;
     module.add_class::<Wanted>()
 }

@@ -1,207 +1,256 @@
-//! What Python sees of the places: databases read, places asked of it, classes compiled.
+//! What Python compiles places with (`geodns/_native.pyi`): layers of facts about addresses, and what they lead to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use pyo3::IntoPyObjectExt;
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use crate::mmdb::{Record, Wanted, read};
-use crate::place::{Classifier, Classify, Places, Plan, Run};
+use crate::mmdb::{self, Records, Value};
+use crate::place::{Classifier, Classify, Places, Plan, Ranges};
+use crate::runs::{Address, Layer, Runs};
 use crate::subnet::Subnet;
-use crate::survey::{DATABASES, Survey};
 
-/// What is known of all addresses: see `geodns/_native.pyi`.
-#[pyclass(frozen, name = "Survey")]
-pub struct PySurvey {
-    survey: Survey,
+/// Add what is here to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyLayer>()?;
+    module.add_class::<PyRecords>()?;
+    module.add_class::<PyPlaces>()?;
+    module.add_class::<PyClassifier>()
+}
+
+/// One fact about every address: see `geodns/_native.pyi`.
+#[pyclass(frozen, name = "Layer")]
+struct PyLayer {
+    layer: Arc<Layer>,
+}
+
+fn of(layer: Layer) -> PyLayer {
+    PyLayer {
+        layer: Arc::new(layer),
+    }
+}
+
+fn unnumbered() -> PyErr {
+    PyValueError::new_err("there is a number without a value")
 }
 
 #[pymethods]
-impl PySurvey {
+impl PyLayer {
     #[new]
-    #[pyo3(signature = (databases, own4, own6, *, subdivisions, city, coordinates, systems))]
-    #[allow(clippy::too_many_arguments)]
-    fn new(
-        py: Python<'_>,
-        databases: Vec<Option<PyBackedBytes>>,
-        own4: Vec<(u32, u32)>,
-        own6: Vec<(u128, u32)>,
-        subdivisions: bool,
-        city: bool,
-        coordinates: bool,
-        systems: std::collections::HashSet<u64>,
-    ) -> PyResult<Self> {
-        if databases.len() != DATABASES {
-            return Err(PyValueError::new_err("databases are City, Country, ASN and ISP"));
-        }
-        let wanted = Wanted {
-            subdivisions,
-            city,
-            coordinates,
-            systems,
+    fn new(v4: Vec<(u32, u32)>, v6: Vec<(u128, u32)>) -> PyResult<Self> {
+        let layer = Layer {
+            v4: runs(v4),
+            v6: runs(v6),
         };
-        py.detach(|| {
-            let mut contents = [const { None }; DATABASES];
-            for (octets, contents) in databases.iter().zip(&mut contents) {
-                let read = octets.as_ref().map(|octets| read(octets, &wanted)).transpose();
-                *contents = read.map_err(|error| PyValueError::new_err(error.to_string()))?;
-            }
-            let own4: Vec<_> = own4
-                .into_iter()
-                .map(|(start, value)| Run { start, value })
-                .collect();
-            let own6: Vec<_> = own6
-                .into_iter()
-                .map(|(start, value)| Run { start, value })
-                .collect();
-            if own4.first().is_none_or(|run| run.start != 0) || own6.first().is_none_or(|run| run.start != 0)
-            {
-                return Err(PyValueError::new_err("the first run begins at 0"));
-            }
-            Ok(Self {
-                survey: Survey::of((&own4, &own6), contents),
-            })
-        })
-    }
-
-    /// The different places: which answer of own networks, and which record of each database.
-    fn places<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(
-            py,
-            self.survey
-                .places
-                .iter()
-                .map(|known| (known[0], known[1], known[2], known[3], known[4])),
-        )
-    }
-
-    /// The records of a database, in the layout of its file.
-    fn records<'py>(&self, py: Python<'py>, database: usize) -> PyResult<Bound<'py, PyList>> {
-        let records = self
-            .survey
-            .records
-            .get(database)
-            .map_or(&[][..], |records| records);
-        let made = records
-            .iter()
-            .map(|of| record(py, of))
-            .collect::<PyResult<Vec<_>>>()?;
-        PyList::new(py, made)
-    }
-
-    /// Compile the classes of a plan, one for each place.
-    fn classified(&self, py: Python<'_>, classes: Vec<u32>, everybody: bool) -> PyResult<PyPlaces> {
-        if classes.len() != self.survey.places.len() {
-            return Err(PyValueError::new_err("there is a class for each place"));
+        if !layer.sound() {
+            return Err(PyValueError::new_err(
+                "runs begin at the first address, and ascend",
+            ));
         }
-        let places = py.detach(|| self.survey.classified(&classes, everybody));
-        Ok(PyPlaces {
-            places: Arc::new(places),
-        })
+        Ok(of(layer))
     }
 
-    /// How many runs of addresses there are.
-    fn runs(&self) -> usize {
-        self.survey.runs()
+    /// The blocks of a database, and its records.
+    #[staticmethod]
+    fn read(py: Python<'_>, content: PyBackedBytes, parts: HashSet<String>) -> PyResult<(Self, PyRecords)> {
+        let read = py.detach(|| mmdb::read(&content, &parts));
+        let contents = read.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok((
+            of(contents.layer),
+            PyRecords {
+                records: contents.records,
+            },
+        ))
+    }
+
+    /// Several layers as one.
+    #[staticmethod]
+    fn over<'py>(
+        py: Python<'py>,
+        layers: Vec<PyRef<'py, Self>>,
+    ) -> PyResult<(Self, Vec<Bound<'py, PyBytes>>)> {
+        let layers: Vec<Arc<Layer>> = layers.iter().map(|layer| layer.layer.clone()).collect();
+        if layers.is_empty() {
+            return Err(PyValueError::new_err("of nothing nothing is made"));
+        }
+        let (layer, columns) = py.detach(|| {
+            let layers: Vec<&Layer> = layers.iter().map(|layer| &**layer).collect();
+            let (layer, met) = Layer::over(&layers);
+            let column = |at: usize| met.iter().flat_map(move |values| values[at].to_ne_bytes()).collect();
+            (layer, (0..layers.len()).map(column).collect::<Vec<Vec<u8>>>())
+        });
+        Ok((of(layer), columns.iter().map(|column| PyBytes::new(py, column)).collect()))
+    }
+
+    fn mapped(&self, py: Python<'_>, values: PyBuffer<u32>) -> PyResult<Self> {
+        let (layer, values) = (self.layer.clone(), values.to_vec(py)?);
+        py.detach(|| layer.mapped(&values)).map(of).ok_or_else(unnumbered)
+    }
+
+    fn addresses(&self, py: Python<'_>, values: usize) -> PyResult<Vec<u64>> {
+        let layer = self.layer.clone();
+        py.detach(|| layer.addresses(values)).ok_or_else(unnumbered)
+    }
+
+    fn starts(&self) -> (Vec<u32>, Vec<u128>) {
+        (self.layer.v4.starts().to_vec(), self.layer.v6.starts().to_vec())
+    }
+}
+
+fn runs<A: Address>(of: Vec<(A, u32)>) -> Runs<A> {
+    let mut runs = Runs::default();
+    of.into_iter().for_each(|(start, value)| runs.begin(start, value));
+    runs
+}
+
+/// The different records of a database: see `geodns/_native.pyi`.
+#[pyclass(frozen, name = "Records")]
+struct PyRecords {
+    records: Records,
+}
+
+#[pymethods]
+impl PyRecords {
+    fn __len__(&self) -> usize {
+        self.records.count()
+    }
+
+    fn pick<'py>(&self, py: Python<'py>, numbers: Vec<usize>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let record = |number| self.records.get(number).ok_or_else(unnumbered);
+        numbers
+            .into_iter()
+            .map(|number| object(py, &record(number)?))
+            .collect()
+    }
+}
+
+fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        Value::Text(text) => Ok(PyString::intern(py, text).into_any()),
+        Value::Whole(number) => number.into_bound_py_any(py),
+        Value::Float(number) => number.into_bound_py_any(py),
+        Value::Map(entries) => {
+            let found = PyDict::new(py);
+            for (key, value) in entries {
+                found.set_item(key, object(py, value)?)?;
+            }
+            Ok(found.into_any())
+        }
+        Value::List(items) => {
+            let items: Vec<_> = items
+                .iter()
+                .map(|item| object(py, item))
+                .collect::<PyResult<_>>()?;
+            Ok(PyList::new(py, items)?.into_any())
+        }
+        Value::Other => Ok(py.None().into_bound(py)),
     }
 }
 
 /// The classes of a plan by address: see `geodns/_native.pyi`.
 #[pyclass(frozen, name = "Places")]
-pub struct PyPlaces {
+struct PyPlaces {
     places: Arc<Places>,
 }
 
 #[pymethods]
 impl PyPlaces {
-    /// How many ranges of addresses have a class of their own, of IPv4 and of IPv6.
-    fn ranges(&self) -> (usize, usize) {
-        (self.places.v4.len(), self.places.v6.len())
+    #[new]
+    fn new(py: Python<'_>, layer: &PyLayer, everybody: bool) -> Self {
+        let layer = layer.layer.clone();
+        let places = py.detach(|| Places {
+            v4: Ranges::of(layer.v4.clone()),
+            v6: Ranges::of(layer.v6.clone()),
+            everybody,
+        });
+        Self {
+            places: Arc::new(places),
+        }
+    }
+
+    #[getter]
+    fn runs(&self) -> (usize, usize) {
+        (self.places.v4.count(), self.places.v6.count())
+    }
+
+    #[getter]
+    fn size(&self) -> usize {
+        self.places.v4.size() + self.places.v6.size()
     }
 }
 
-/// The classes of all plans: see `geodns/_native.pyi`.
+/// From a client to its class: see `geodns/_native.pyi`.
 #[pyclass(frozen, name = "Classifier")]
 pub struct PyClassifier {
-    /// What threads look classes up in.
+    /// Who does it.
     pub classifier: Arc<Classifier>,
 }
 
 #[pymethods]
 impl PyClassifier {
     #[new]
-    fn new(plans: Vec<(Bound<'_, PyPlaces>, Vec<u32>)>, widest4: u8, widest6: u8) -> Self {
-        let plan = |(places, classes): (Bound<'_, PyPlaces>, _)| Plan {
-            places: places.get().places.clone(),
+    fn new(plans: Vec<Option<(PyRef<'_, PyPlaces>, Vec<u32>)>>, ipv4: u8, ipv6: u8) -> Self {
+        let plan = |(places, classes): (PyRef<'_, PyPlaces>, _)| Plan {
+            places: places.places.clone(),
             classes,
         };
-        let plans = plans.into_iter().map(plan).collect();
+        let plans = plans.into_iter().map(|known| known.map(plan)).collect();
         Self {
             classifier: Arc::new(Classifier {
                 plans,
-                widest: (widest4, widest6),
+                widest: (ipv4, ipv6),
             }),
         }
     }
 
-    /// A client's class in a plan, and the scope for which it holds.
-    fn find(&self, plan: u32, family: u8, address: u128, prefix: u8) -> PyResult<(u32, u8)> {
-        let found = self.classifier.find(
+    fn find(&self, plan: u32, family: u8, address: u128, prefix: u8, shift: u8) -> Option<(u32, u8)> {
+        self.classifier.find(
             plan,
             &Subnet {
                 family,
                 address,
                 prefix,
-                shift: 0,
+                shift,
             },
-        );
-        found.ok_or_else(|| PyValueError::new_err("there is no such plan"))
+        )
     }
-}
 
-/// A record as a database of its kind would hold it.
-fn record<'py>(py: Python<'py>, of: &Record) -> PyResult<Bound<'py, PyDict>> {
-    let made = PyDict::new(py);
-    let one = |key: &str, value: Bound<'py, PyAny>| -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        dict.set_item(key, value)?;
-        Ok(dict)
-    };
-    if let Some(code) = &of.country {
-        made.set_item("country", one("iso_code", code.into_pyobject(py)?.into_any())?)?;
+    /// Classes and scopes of many whole addresses, packed.
+    fn find_all<'py>(
+        &self,
+        py: Python<'py>,
+        plan: u32,
+        family: u8,
+        addresses: PyBackedBytes,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let prefix = if family == 4 { 32 } else { 128 };
+        let width = usize::from(prefix) / 8;
+        let found = py.detach(|| {
+            let mut found = Vec::with_capacity(addresses.len() / width * 5);
+            for octets in addresses.chunks_exact(width) {
+                let address = octets
+                    .iter()
+                    .fold(0, |address: u128, octet| address << 8 | u128::from(*octet));
+                let (class, scope) = self.classifier.find(
+                    plan,
+                    &Subnet {
+                        family,
+                        address,
+                        prefix,
+                        shift: 0,
+                    },
+                )?;
+                found.extend_from_slice(&class.to_be_bytes());
+                found.push(scope);
+            }
+            Some(found)
+        });
+        let found = found.ok_or_else(|| PyValueError::new_err("there is no such plan"))?;
+        Ok(PyBytes::new(py, &found))
     }
-    if let Some(code) = &of.continent {
-        made.set_item("continent", one("code", code.into_pyobject(py)?.into_any())?)?;
-    }
-    if !of.subdivisions.is_empty() {
-        let parts = of
-            .subdivisions
-            .iter()
-            .map(|code| one("iso_code", code.into_pyobject(py)?.into_any()));
-        made.set_item(
-            "subdivisions",
-            PyList::new(py, parts.collect::<PyResult<Vec<_>>>()?)?,
-        )?;
-    }
-    if of.city.is_some() || of.geoname.is_some() {
-        let city = PyDict::new(py);
-        city.set_item(
-            "names",
-            one("en", of.city.as_ref().into_pyobject(py)?.into_any())?,
-        )?;
-        city.set_item("geoname_id", of.geoname)?;
-        made.set_item("city", city)?;
-    }
-    if let Some((latitude, longitude)) = of.coordinates {
-        let location = PyDict::new(py);
-        location.set_item("latitude", f64::from_bits(latitude))?;
-        location.set_item("longitude", f64::from_bits(longitude))?;
-        made.set_item("location", location)?;
-    }
-    if let Some(number) = of.system {
-        made.set_item("autonomous_system_number", number)?;
-    }
-    Ok(made)
 }

@@ -169,6 +169,24 @@ pub fn plain(subnet: &Subnet) -> u8 {
     EMBEDDED.into_iter().map(length).max().unwrap_or(0)
 }
 
+/// Where IPv6 addresses stand for IPv4 ones: those that `unwrap` finds, and ::/96 (RFC 4291 §2.5.5.1).
+const STANDING: [(u128, u32); 5] = [EMBEDDED[0], EMBEDDED[1], EMBEDDED[2], EMBEDDED[3], (0, 96)];
+
+/// Whether an IPv6 address stands for an IPv4 one, and the length of the block around it over which that is so.
+pub fn stands_for_ipv4(address: u128) -> (bool, u8) {
+    let common = |prefix: u128| (address ^ prefix).leading_zeros();
+    let inside = STANDING
+        .iter()
+        .find(|(prefix, length)| common(*prefix) >= *length);
+    match inside {
+        Some((_, length)) => (true, *length as u8),
+        None => {
+            let apart = STANDING.iter().map(|(prefix, _)| common(*prefix) as u8 + 1);
+            (false, apart.max().unwrap_or(0))
+        }
+    }
+}
+
 /// The shortest scope of an answer that the client's network (its /24 or /56) took part in.
 pub fn sticky_scope(subnet: &Subnet) -> u8 {
     if subnet.family == 4 {

@@ -1,97 +1,302 @@
-//! MaxMind DB files read once: which record holds where, and of each record what rules can ask for.
+//! A MaxMind DB file read once: where which record holds, and of each record what rules can ask for.
 //!
-//! A database is somebody else's file: a part that has not the type it should have is a part that is not there.
+//! What the parts of a record mean is decided in Python (`geodns.geo.locate`); here they only are taken out.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::marker::PhantomData;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use foldhash::fast::FixedState;
-use maxminddb::{MaxMindDbError, Reader, WithinOptions};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::place::{Address, Run};
+use crate::edns::stands_for_ipv4;
+use crate::runs::{Address, Layer, Runs};
 
-/// What of records is wanted; the rest is not looked at, so that more of them are the same.
-#[derive(Clone, Debug, Default)]
+/// Part of a record. What is of a type that no rule asks for is `Other`.
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
-pub struct Wanted {
-    pub subdivisions: bool,
-    pub city: bool,
-    pub coordinates: bool,
-    /// The autonomous systems that somebody asks for; any other one is number 0.
-    pub systems: HashSet<u64>,
+pub enum Value {
+    Text(String),
+    Whole(i128),
+    Float(f64),
+    /// The entries that are wanted, in the order of their keys.
+    Map(Vec<(&'static str, Value)>),
+    List(Vec<Value>),
+    Other,
 }
 
-/// What is wanted of a record. Coordinates are (latitude, longitude), as bits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub struct Record {
-    pub country: Option<String>,
-    pub continent: Option<String>,
-    pub subdivisions: Vec<Option<String>>,
-    pub city: Option<String>,
-    pub geoname: Option<u64>,
-    pub coordinates: Option<(u64, u64)>,
-    pub system: Option<u64>,
-}
-
-/// A database's blocks as runs of record numbers, and the records. Record 0 is what stands where there is none.
-pub struct Contents {
-    /// Of IPv4.
-    pub v4: Vec<Run<u32>>,
-    /// Of IPv6.
-    pub v6: Vec<Run<u128>>,
-    /// The different records.
-    pub records: Vec<Record>,
-}
-
-/// Read all of a database.
-pub fn read(octets: &[u8], wanted: &Wanted) -> Result<Contents, MaxMindDbError> {
-    let reader = Reader::from_source(octets)?;
-    let mut known: HashMap<usize, u32, FixedState> = HashMap::default();
-    let mut numbers: HashMap<Record, u32, FixedState> = HashMap::default();
-    numbers.insert(Record::default(), 0);
-    let (mut v4, mut v6) = (Cut::default(), Cut::default());
-    for network in reader.networks(WithinOptions::default())? {
-        let network = network?;
-        let Some(offset) = network.offset() else { continue };
-        let number = *known.entry(offset).or_insert_with(|| {
-            // One that cannot be read says nothing.
-            let raw = network
-                .decode::<Lenient<'_, Raw<'_>>>()
-                .ok()
-                .flatten()
-                .unwrap_or_default();
-            let next = numbers.len() as u32;
-            *numbers.entry(raw.part.record(wanted)).or_insert(next)
-        });
-        let block = network.network()?;
-        match block.ip() {
-            IpAddr::V4(ip) => v4.put(ip.into(), block.prefix(), number),
-            IpAddr::V6(ip) => {
-                if u128::from(ip) == 0 && block.prefix() <= 96 {
-                    v4.put(0, 0, number); // it holds all of IPv4, which lies in ::/96
+impl Value {
+    /// Append it to octets: records by the hundred thousand are compared, and are to take little room.
+    fn pack(&self, out: &mut Vec<u8>) {
+        let mut tagged = |tag: u8, octets: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(octets);
+        };
+        match self {
+            Self::Other => tagged(0, &[]),
+            Self::Text(text) => {
+                tagged(1, &(text.len() as u32).to_ne_bytes());
+                out.extend_from_slice(text.as_bytes());
+            }
+            Self::Whole(number) => tagged(2, &number.to_ne_bytes()),
+            Self::Float(number) => tagged(3, &number.to_ne_bytes()),
+            Self::Map(entries) => {
+                tagged(4, &(entries.len() as u32).to_ne_bytes());
+                for (name, value) in entries {
+                    out.extend(NAMES.binary_search(name).map(|at| at as u8));
+                    value.pack(out);
                 }
-                v6.put(ip.into(), block.prefix(), number);
+            }
+            Self::List(items) => {
+                tagged(5, &(items.len() as u32).to_ne_bytes());
+                items.iter().for_each(|item| item.pack(out));
             }
         }
     }
-    let mut records = vec![Record::default(); numbers.len()];
-    numbers
-        .into_iter()
-        .for_each(|(record, number)| records[number as usize] = record);
-    Ok(Contents {
+
+    /// What was packed first in octets, which are those behind it then; None for what was not packed here.
+    fn unpack(octets: &mut &[u8]) -> Option<Self> {
+        let [tag] = taken(octets)?;
+        Some(match tag {
+            1 => {
+                let count = u32::from_ne_bytes(taken(octets)?) as usize;
+                let (text, rest) = octets.split_at_checked(count)?;
+                *octets = rest;
+                Self::Text(str::from_utf8(text).ok()?.to_owned())
+            }
+            2 => Self::Whole(i128::from_ne_bytes(taken(octets)?)),
+            3 => Self::Float(f64::from_ne_bytes(taken(octets)?)),
+            4 => {
+                let count = u32::from_ne_bytes(taken(octets)?);
+                let mut entry = || {
+                    let [name] = taken(octets)?;
+                    Some((*NAMES.get(usize::from(name))?, Self::unpack(octets)?))
+                };
+                Self::Map((0..count).map(|_| entry()).collect::<Option<_>>()?)
+            }
+            5 => {
+                let count = u32::from_ne_bytes(taken(octets)?);
+                Self::List((0..count).map(|_| Self::unpack(octets)).collect::<Option<_>>()?)
+            }
+            _ => Self::Other,
+        })
+    }
+}
+
+fn taken<const N: usize>(octets: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = octets.split_first_chunk()?;
+    *octets = rest;
+    Some(*first)
+}
+
+/// What is wanted of a value: of a map some entries, of a list the same of each of its items, else all of it.
+struct Want(&'static [(&'static str, Want)]);
+
+const ALL: Want = Want(&[]);
+
+/// The names in `RECORD`.
+const NAMES: [&str; 13] = [
+    "autonomous_system_number",
+    "city",
+    "code",
+    "continent",
+    "country",
+    "en",
+    "geoname_id",
+    "iso_code",
+    "latitude",
+    "location",
+    "longitude",
+    "names",
+    "subdivisions",
+];
+
+/// What `where_of` and `carrier_of` in `geodns.geo.locate` look at.
+const RECORD: Want = Want(&[
+    ("autonomous_system_number", ALL),
+    (
+        "city",
+        Want(&[("geoname_id", ALL), ("names", Want(&[("en", ALL)]))]),
+    ),
+    ("continent", Want(&[("code", ALL)])),
+    ("country", Want(&[("iso_code", ALL)])),
+    ("location", Want(&[("latitude", ALL), ("longitude", ALL)])),
+    ("subdivisions", Want(&[("iso_code", ALL)])),
+]);
+
+/// A database's blocks as a layer of record numbers, and the records. Number 0 is the empty one.
+#[derive(Debug)]
+pub struct Contents {
+    /// Where which record holds.
+    pub layer: Layer,
+    /// The different records.
+    pub records: Records,
+}
+
+/// The different records of a database, each packed.
+#[derive(Debug)]
+pub struct Records(Vec<Box<[u8]>>);
+
+impl Records {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One of them.
+    pub fn get(&self, number: usize) -> Option<Value> {
+        Value::unpack(&mut self.0.get(number)?.as_ref())
+    }
+}
+
+/// Read a database, of its records the entries named in `parts`.
+///
+/// As `geodns.geo.mmdb` looks addresses up: a record that cannot be read is empty, a database of IPv4 knows
+/// nothing of IPv6, and none knows anything of the IPv6 addresses that stand for IPv4 ones. A search tree that is
+/// damaged is an error.
+pub fn read(octets: &[u8], parts: &HashSet<String>) -> Result<Contents, MaxMindDbError> {
+    let reader = Reader::from_source(octets)?;
+    let mut reading = Reading::new(parts, reader.metadata().node_count as usize);
+    let mut v4 = Cut::default();
+    reading.walk(&reader, "0.0.0.0/0", |ip, prefix, number| match ip {
+        IpAddr::V4(ip) => v4.put(ip.into(), prefix, number),
+        IpAddr::V6(_) => v4.put(0, 0, number), // the block of IPv6 that all of IPv4 lies in
+    })?;
+    let mut v6 = Cut::default();
+    if reader.metadata().ip_version == 6 {
+        for (start, length) in own_blocks() {
+            let within = format!("{}/{length}", Ipv6Addr::from(start));
+            reading.walk(&reader, &within, |ip, prefix, number| {
+                let first = match ip {
+                    IpAddr::V4(ip) => u32::from(ip).into(),
+                    IpAddr::V6(ip) => u128::from(ip),
+                };
+                v6.put(first.max(start), prefix.max(length), number);
+            })?;
+        }
+    }
+    let layer = Layer {
         v4: v4.close(),
         v6: v6.close(),
-        records,
+    };
+    Ok(Contents {
+        layer,
+        records: reading.records(),
     })
 }
 
-/// Blocks in the order of their addresses, being made into runs.
+/// The largest blocks of IPv6 without an address that stands for one of IPv4, in their order.
+fn own_blocks() -> Vec<(u128, u8)> {
+    let mut found = Vec::new();
+    let mut next = Some(0u128);
+    while let Some(start) = next {
+        let (stands, length) = stands_for_ipv4(start);
+        if !stands {
+            found.push((start, length));
+        }
+        next = start.behind(length);
+    }
+    found
+}
+
+/// A database being read: the records met so far.
+struct Reading<'a> {
+    parts: &'a HashSet<String>,
+    /// How many more blocks there may be: a tree that leads back into itself has no end.
+    left: usize,
+    known: HashMap<usize, u32, FixedState>,
+    /// By the packed record.
+    numbers: HashMap<Box<[u8]>, u32, FixedState>,
+    packed: Vec<u8>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(parts: &'a HashSet<String>, nodes: usize) -> Self {
+        let mut found = Self {
+            parts,
+            // Between the ranges that stand for IPv4 each node is met once, but for aliases that nobody knows of.
+            left: nodes.saturating_mul(2).saturating_add(1 << 12),
+            known: HashMap::default(),
+            numbers: HashMap::default(),
+            packed: Vec::new(),
+        };
+        found.keep(&Value::Map(Vec::new()));
+        found
+    }
+
+    /// Tell of all blocks of a range that have a record.
+    fn walk<S: AsRef<[u8]>>(
+        &mut self,
+        reader: &Reader<S>,
+        within: &str,
+        mut tell: impl FnMut(IpAddr, u8, u32),
+    ) -> Result<(), MaxMindDbError> {
+        let options = WithinOptions::default()
+            .include_aliased_networks()
+            .include_networks_without_data();
+        let range = within.parse().map_err(MaxMindDbError::InvalidNetwork)?;
+        for found in reader.within(range, options)? {
+            let found = found?;
+            let endless = || MaxMindDbError::invalid_database("the search tree does not end");
+            self.left = self.left.checked_sub(1).ok_or_else(endless)?;
+            if let Some(offset) = found.offset() {
+                let number = self.number(offset, &found)?;
+                let block = found.network()?;
+                tell(block.ip(), block.prefix(), number);
+            }
+        }
+        Ok(())
+    }
+
+    fn number<S: AsRef<[u8]>>(
+        &mut self,
+        offset: usize,
+        found: &LookupResult<'_, S>,
+    ) -> Result<u32, MaxMindDbError> {
+        if let Some(known) = self.known.get(&offset) {
+            return Ok(*known);
+        }
+        let record = match found.decode::<Record>() {
+            Ok(record) => record.map_or(Value::Other, |record| record.0),
+            Err(error @ MaxMindDbError::ResourceLimit { .. }) => return Err(error),
+            Err(_) => Value::Other,
+        };
+        let record = match record {
+            Value::Map(entries) => entries
+                .into_iter()
+                .filter(|(key, _)| self.parts.contains(*key))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let number = self.keep(&Value::Map(record));
+        self.known.insert(offset, number);
+        Ok(number)
+    }
+
+    fn keep(&mut self, record: &Value) -> u32 {
+        self.packed.clear();
+        record.pack(&mut self.packed);
+        if let Some(known) = self.numbers.get(&self.packed[..]) {
+            return *known;
+        }
+        let number = self.numbers.len() as u32;
+        self.numbers.insert(self.packed[..].into(), number);
+        number
+    }
+
+    fn records(self) -> Records {
+        let mut records = vec![Box::default(); self.numbers.len()];
+        self.numbers
+            .into_iter()
+            .for_each(|(record, number)| records[number as usize] = record);
+        Records(records)
+    }
+}
+
+/// Blocks in the order of their addresses, being made into runs; where none is, there is number 0.
 struct Cut<A> {
-    runs: Vec<Run<A>>,
+    runs: Runs<A>,
     /// The first address behind the last block; None: there is none.
     next: Option<A>,
 }
@@ -99,269 +304,126 @@ struct Cut<A> {
 impl<A: Address> Default for Cut<A> {
     fn default() -> Self {
         Self {
-            runs: Vec::new(),
+            runs: Runs::default(),
             next: Some(A::default()),
         }
     }
 }
 
 impl<A: Address> Cut<A> {
-    fn put(&mut self, start: A, prefix: u8, value: u32) {
-        if self.next.is_some_and(|next| next < start) {
-            self.push(self.next.unwrap_or_default(), 0);
+    fn put(&mut self, start: A, prefix: u8, number: u32) {
+        if let Some(next) = self.next.filter(|next| *next < start) {
+            self.runs.begin(next, 0);
         }
-        self.push(start, value);
+        self.runs.begin(start, number);
         self.next = start.behind(prefix);
     }
 
-    fn push(&mut self, start: A, value: u32) {
-        if self.runs.last().is_none_or(|last| last.value != value) {
-            self.runs.push(Run { start, value });
-        }
-    }
-
-    fn close(mut self) -> Vec<Run<A>> {
+    fn close(mut self) -> Runs<A> {
         if let Some(next) = self.next {
-            self.push(next, 0);
+            self.runs.begin(next, 0);
         }
+        self.runs.shrink();
         self.runs
     }
 }
 
-/// A part of a record, told of what it turns out to be; what it does not listen to is not there.
-trait Part<'de>: Default {
-    fn text(&mut self, _: &'de str) {}
-    fn number(&mut self, _: u64) {}
-    fn float(&mut self, _: f64) {}
-    fn entry<M: MapAccess<'de>>(&mut self, _: &str, map: &mut M) -> Result<(), M::Error> {
-        map.next_value::<IgnoredAny>().map(|_| ())
-    }
-    fn item<S: SeqAccess<'de>>(&mut self, seq: &mut S) -> Result<bool, S::Error> {
-        Ok(seq.next_element::<IgnoredAny>()?.is_some())
-    }
-}
+/// A whole record, of which what is wanted is kept. All of it is read, so that whether it can be is known.
+struct Record(Value);
 
-/// A part of whatever type.
-#[derive(Default)]
-struct Lenient<'de, P> {
-    part: P,
-    life: PhantomData<&'de ()>,
-}
-
-impl<'de, P: Part<'de>> Deserialize<'de> for Lenient<'de, P> {
+impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self {
-            part: P::default(),
-            life: PhantomData,
-        })
+        Part(Some(&RECORD)).deserialize(deserializer).map(Self)
     }
 }
 
-impl<'de, P: Part<'de>> Visitor<'de> for Lenient<'de, P> {
-    type Value = Self;
+/// A value of which something is wanted, or nothing.
+#[derive(Clone, Copy)]
+struct Part(Option<&'static Want>);
+
+impl Part {
+    /// What is wanted of a map's entry: its place among those that are, and of what kind it is.
+    fn entry(self, key: &str) -> Option<&'static (&'static str, Want)> {
+        self.0?.0.iter().find(|(name, _)| *name == key)
+    }
+
+    fn keep(self, value: impl FnOnce() -> Value) -> Value {
+        match self.0 {
+            Some(Want([])) => value(),
+            _ => Value::Other,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_borrowed_str<E>(mut self, value: &'de str) -> Result<Self, E> {
-        self.part.text(value);
-        Ok(self)
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(self.keep(|| Value::Text(value.into())))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Value, E> {
+        Ok(Value::Other)
     }
 
-    fn visit_bytes<E>(self, _: &[u8]) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(self.keep(|| Value::Whole(value.into())))
     }
 
-    fn visit_u64<E>(mut self, value: u64) -> Result<Self, E> {
-        self.part.number(value);
-        Ok(self)
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(self.keep(|| Value::Whole(value.into())))
     }
 
-    fn visit_i64<E>(mut self, value: i64) -> Result<Self, E> {
-        u64::try_from(value).map(|value| self.part.number(value)).ok();
-        Ok(self)
+    fn visit_u128<E>(self, value: u128) -> Result<Value, E> {
+        Ok(self.keep(|| value.try_into().map_or(Value::Other, Value::Whole)))
     }
 
-    fn visit_u128<E>(self, _: u128) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(self.keep(|| Value::Float(value)))
     }
 
-    fn visit_f64<E>(mut self, value: f64) -> Result<Self, E> {
-        self.part.float(value);
-        Ok(self)
-    }
-
-    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Self, M::Error> {
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value, M::Error> {
+        let mut found: Vec<(&'static str, Value)> = Vec::new();
         while let Some(key) = map.next_key::<&str>()? {
-            self.part.entry(key, &mut map)?;
-        }
-        Ok(self)
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(mut self, mut seq: S) -> Result<Self, S::Error> {
-        while self.part.item(&mut seq)? {}
-        Ok(self)
-    }
-}
-
-/// The value of a map's entry, as the part that it is taken for.
-fn value<'de, P: Part<'de>, M: MapAccess<'de>>(map: &mut M) -> Result<P, M::Error> {
-    map.next_value::<Lenient<'de, P>>().map(|lenient| lenient.part)
-}
-
-#[derive(Default)]
-struct Text<'de>(Option<&'de str>);
-
-impl<'de> Part<'de> for Text<'de> {
-    fn text(&mut self, value: &'de str) {
-        self.0 = Some(value);
-    }
-}
-
-#[derive(Default)]
-struct Number(Option<u64>);
-
-impl Part<'_> for Number {
-    fn number(&mut self, value: u64) {
-        self.0 = Some(value);
-    }
-}
-
-#[derive(Default)]
-struct Float(Option<f64>);
-
-impl Part<'_> for Float {
-    fn float(&mut self, value: f64) {
-        self.0 = Some(value);
-    }
-}
-
-/// A map of names, codes and numbers: what is asked of countries, continents, subdivisions and cities.
-#[derive(Default)]
-struct Thing<'de> {
-    iso_code: Text<'de>,
-    code: Text<'de>,
-    english: Text<'de>,
-    geoname: Number,
-}
-
-impl<'de> Part<'de> for Thing<'de> {
-    fn entry<M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
-        match key {
-            "iso_code" => self.iso_code = value(map)?,
-            "code" => self.code = value(map)?,
-            "geoname_id" => self.geoname = value(map)?,
-            "names" => self.english = value::<Names<'de>, M>(map)?.0,
-            _ => return map.next_value::<IgnoredAny>().map(|_| ()),
-        }
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Names<'de>(Text<'de>);
-
-impl<'de> Part<'de> for Names<'de> {
-    fn entry<M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
-        if key == "en" {
-            self.0 = value(map)?;
-            return Ok(());
-        }
-        map.next_value::<IgnoredAny>().map(|_| ())
-    }
-}
-
-#[derive(Default)]
-struct Things<'de>(Vec<Thing<'de>>);
-
-impl<'de> Part<'de> for Things<'de> {
-    fn item<S: SeqAccess<'de>>(&mut self, seq: &mut S) -> Result<bool, S::Error> {
-        let found = seq.next_element::<Lenient<'de, Thing<'de>>>()?;
-        let more = found.is_some();
-        self.0.extend(found.map(|lenient| lenient.part));
-        Ok(more)
-    }
-}
-
-#[derive(Default)]
-struct Location {
-    latitude: Float,
-    longitude: Float,
-}
-
-impl<'de> Part<'de> for Location {
-    fn entry<M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
-        match key {
-            "latitude" => self.latitude = value(map)?,
-            "longitude" => self.longitude = value(map)?,
-            _ => return map.next_value::<IgnoredAny>().map(|_| ()),
-        }
-        Ok(())
-    }
-}
-
-/// A record as it stands.
-#[derive(Default)]
-struct Raw<'de> {
-    country: Thing<'de>,
-    continent: Thing<'de>,
-    subdivisions: Things<'de>,
-    city: Thing<'de>,
-    location: Location,
-    system: Number,
-}
-
-impl<'de> Part<'de> for Raw<'de> {
-    fn entry<M: MapAccess<'de>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
-        match key {
-            "country" => self.country = value(map)?,
-            "continent" => self.continent = value(map)?,
-            "subdivisions" => self.subdivisions = value(map)?,
-            "city" => self.city = value(map)?,
-            "location" => self.location = value(map)?,
-            "autonomous_system_number" => self.system = value(map)?,
-            _ => return map.next_value::<IgnoredAny>().map(|_| ()),
-        }
-        Ok(())
-    }
-}
-
-impl Raw<'_> {
-    fn record(&self, wanted: &Wanted) -> Record {
-        let owned = |text: &Text<'_>| text.0.map(str::to_owned);
-        let Location {
-            latitude: Float(latitude),
-            longitude: Float(longitude),
-        } = self.location;
-        let coordinates = latitude.zip(longitude).filter(|_| wanted.coordinates);
-        let subdivisions = if wanted.subdivisions {
-            &self.subdivisions.0[..]
-        } else {
-            &[]
-        };
-        Record {
-            country: owned(&self.country.iso_code),
-            continent: owned(&self.continent.code),
-            subdivisions: subdivisions.iter().map(|thing| owned(&thing.iso_code)).collect(),
-            city: owned(&self.city.english).filter(|_| wanted.city),
-            geoname: self.city.geoname.0.filter(|_| wanted.city),
-            coordinates: coordinates.map(|(latitude, longitude)| (latitude.to_bits(), longitude.to_bits())),
-            system: self.system.0.map(|number| {
-                if wanted.systems.contains(&number) {
-                    number
-                } else {
-                    0
+            let entry = self.entry(key);
+            let value = map.next_value_seed(Self(entry.map(|(_, want)| want)))?;
+            if let Some((name, _)) = entry {
+                match found.binary_search_by_key(name, |(name, _)| name) {
+                    Ok(at) => found[at].1 = value, // of two, the last one counts
+                    Err(at) => found.insert(at, (name, value)),
                 }
-            }),
+            }
         }
+        Ok(match self.0 {
+            Some(Want([_, ..])) => Value::Map(found),
+            _ => Value::Other,
+        })
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Value, S::Error> {
+        let mut found = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            found.push(item);
+        }
+        Ok(match self.0 {
+            Some(Want([_, ..])) => Value::List(found),
+            _ => Value::Other,
+        })
     }
 }

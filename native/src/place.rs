@@ -1,12 +1,13 @@
 //! From a client's network to its class in a plan: the databases, lines and own networks compiled to ranges.
 //!
 //! Neighbouring networks of the same class are one range, so a scope comes out as wide as it honestly can. A
-//! look-up is two neighbouring entries of an index by the first bits of the address, then a binary search
-//! between them: of a country's worth of ranges two or three lines of memory.
+//! look-up reads two neighbouring entries of an index by the first bits of the address, then searches the few
+//! ranges between them.
 
 use std::sync::Arc;
 
 use crate::edns::plain;
+use crate::runs::{Address, Runs};
 use crate::subnet::Subnet;
 
 /// Who knows the class of a client in a plan, and the scope for which it holds, in bits of its family.
@@ -15,147 +16,69 @@ pub trait Classify {
     fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)>;
 }
 
-/// An address as a number, and in which bucket of the index it lies; buckets rise with addresses.
-pub trait Address: Copy + Ord + Default {
-    /// Bits of an address.
-    const BITS: u32;
-    /// How many buckets there are.
-    const BUCKETS: usize;
+/// The least and the most bits that an index is made over.
+const INDEX: (u32, u32) = (8, 20);
 
-    /// Which bucket it lies in.
-    fn bucket(self) -> usize;
-    /// How many of the first bits it has in common with another one.
-    fn common(self, other: Self) -> u32;
-    /// The address before it; not asked of the first one.
-    fn before(self) -> Self;
-    /// The first address behind the block that begins here; None behind the last one.
-    fn behind(self, prefix: u8) -> Option<Self>;
-}
-
-impl Address for u32 {
-    const BITS: u32 = 32;
-    const BUCKETS: usize = 1 << 16;
-
-    fn bucket(self) -> usize {
-        (self >> 16) as usize
-    }
-
-    fn common(self, other: Self) -> u32 {
-        (self ^ other).leading_zeros()
-    }
-
-    fn before(self) -> Self {
-        self - 1
-    }
-
-    fn behind(self, prefix: u8) -> Option<Self> {
-        self.checked_add(1u32.checked_shl(32 - u32::from(prefix))?)
-    }
-}
-
-/// The first address of 2000::/3, all of global unicast; and how far the bits of a bucket's number are shifted.
-const GLOBAL: u128 = 0x2000 << 112;
-const SHIFT: u32 = 128 - 3 - 16;
-
-impl Address for u128 {
-    const BITS: u32 = 128;
-    const BUCKETS: usize = 2 + (1 << 16);
-
-    fn bucket(self) -> usize {
-        match self.checked_sub(GLOBAL) {
-            None => 0,
-            Some(offset) => 1 + (offset >> SHIFT).min(1 << 16) as usize,
-        }
-    }
-
-    fn common(self, other: Self) -> u32 {
-        (self ^ other).leading_zeros()
-    }
-
-    fn before(self) -> Self {
-        self - 1
-    }
-
-    fn behind(self, prefix: u8) -> Option<Self> {
-        self.checked_add(1u128.checked_shl(128 - u32::from(prefix))?)
-    }
-}
-
-/// What holds from an address on, up to the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run<A> {
-    /// The first address.
-    pub start: A,
-    /// What holds.
-    pub value: u32,
-}
-
-/// A family's addresses cut into runs: the first begins at 0, neighbours differ.
+/// A family's runs with an index by the first bits of an address.
 pub struct Ranges<A> {
-    runs: Vec<Run<A>>,
-    /// For each bucket the first run that begins in it or later; one more for the end.
+    runs: Runs<A>,
+    /// How many bits an address's bucket is told by.
+    bits: u32,
+    /// For each bucket how many runs begin before it; one more for the end.
     index: Vec<u32>,
 }
 
 impl<A: Address> Ranges<A> {
-    /// From runs in the order of their addresses, the first at 0; those that continue the one before are left out.
-    pub fn of(all: impl IntoIterator<Item = Run<A>>) -> Self {
-        let mut runs: Vec<Run<A>> = Vec::new();
-        for run in all {
-            if runs.last().is_none_or(|last| last.value != run.value) {
-                runs.push(run);
-            }
+    /// Of runs, neighbours of which differ.
+    pub fn of(runs: Runs<A>) -> Self {
+        let bits = runs.len().next_power_of_two().ilog2().clamp(INDEX.0, INDEX.1);
+        let mut index = vec![0; A::buckets(bits) + 1];
+        for start in runs.starts() {
+            index[start.bucket(bits) + 1] += 1;
         }
-        runs.shrink_to_fit();
-        let mut index = vec![0; A::BUCKETS + 1];
-        runs.iter().for_each(|run| index[run.start.bucket() + 1] += 1);
         let mut sum = 0;
         for entry in &mut index {
             sum += *entry;
             *entry = sum;
         }
-        Self { runs, index }
+        Self { runs, bits, index }
     }
 
     /// What holds at an address, and the prefix length of the largest block around it for which it does.
     pub fn find(&self, address: A) -> (u32, u8) {
-        let bucket = address.bucket();
+        let bucket = address.bucket(self.bits);
         let (first, end) = (self.index[bucket] as usize, self.index[bucket + 1] as usize);
-        let behind = first + self.runs[first..end].partition_point(|run| run.start <= address);
-        let run = self.runs[behind - 1]; // the first run begins at 0
-        let edge = |other: A| address.common(other) + 1;
-        let lower = if run.start == A::default() {
-            0
-        } else {
-            edge(run.start.before())
-        };
-        let upper = self.runs.get(behind).map_or(0, |next| edge(next.start));
-        (run.value, lower.max(upper) as u8)
+        let starts = self.runs.starts();
+        let next = first + starts[first..end].partition_point(|start| *start <= address);
+        let start = starts[next - 1]; // the first run begins at the first address
+        let beyond = |other: A| address.common(other) + 1;
+        let before = start.before().map_or(0, beyond);
+        let after = starts.get(next).copied().map_or(0, beyond);
+        (self.runs.values()[next - 1], before.max(after) as u8)
     }
 
     /// How many runs there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.runs.len()
     }
 
-    /// Never: there is one at least.
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+    /// Octets of memory that this takes.
+    pub fn size(&self) -> usize {
+        self.runs.size() + 4 * self.index.len()
     }
 }
 
-/// The classes of one plan by address, numbered as they were met.
+/// The classes of one plan by address, under numbers of their own.
 pub struct Places {
     /// Of IPv4.
     pub v4: Ranges<u32>,
     /// Of IPv6.
     pub v6: Ranges<u128>,
-    /// Nothing of a client's place was asked: the one class is everybody's.
+    /// No part of a client's place was asked: the one class is everybody's.
     pub everybody: bool,
 }
 
-/// A plan's classes under the numbers that its sheets know them by.
-#[derive(Clone)]
+/// A plan's places, with the numbers that its sheets know the classes by.
 pub struct Plan {
     /// Where clients are.
     pub places: Arc<Places>,
@@ -163,17 +86,17 @@ pub struct Plan {
     pub classes: Vec<u32>,
 }
 
-/// All plans. The widest scopes to tell are prefix lengths.
+/// From a client to its class in every plan.
 pub struct Classifier {
-    /// In the order of their numbers.
-    pub plans: Vec<Plan>,
-    /// Of IPv4, of IPv6.
+    /// In the order of their numbers; None: Python is to be asked.
+    pub plans: Vec<Option<Plan>>,
+    /// The shortest scopes to give, in bits: of IPv4, of IPv6.
     pub widest: (u8, u8),
 }
 
 impl Classify for Classifier {
     fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)> {
-        let Plan { places, classes } = self.plans.get(plan as usize)?;
+        let Plan { places, classes } = self.plans.get(plan as usize)?.as_ref()?;
         let ((number, block), widest) = match subnet.family {
             4 => (places.v4.find(subnet.address as u32), self.widest.0),
             _ => (places.v6.find(subnet.address), self.widest.1),
@@ -182,8 +105,7 @@ impl Classify for Classifier {
         if places.everybody {
             return Some((class, 0));
         }
-        let scope = block.max(widest);
-        Some((class, if scope == 0 { 0 } else { scope.max(plain(subnet)) }))
+        Some((class, block.max(widest).max(plain(subnet)).max(1)))
     }
 }
 
@@ -191,53 +113,80 @@ impl Classify for Classifier {
 mod tests {
     use super::*;
 
-    fn runs<A: Address>(of: &[(A, u32)]) -> Ranges<A> {
-        Ranges::of(of.iter().map(|&(start, value)| Run { start, value }))
+    fn ranges<A: Address>(of: &[(A, u32)]) -> Ranges<A> {
+        let mut runs = Runs::default();
+        of.iter().for_each(|&(start, value)| runs.begin(start, value));
+        Ranges::of(runs)
     }
 
     #[test]
     fn a_block_is_the_largest_that_lies_within_the_run() {
-        let ranges = runs(&[(0u32, 0), (0x0A00_0000, 1), (0x0A00_0100, 2), (0x0A01_0000, 0)]);
-        assert_eq!(ranges.find(0), (0, 5));
-        assert_eq!(ranges.find(0x0A00_0000), (1, 24));
-        assert_eq!(ranges.find(0x0A00_00FF), (1, 24));
-        assert_eq!(ranges.find(0x0A00_0100), (2, 24));
-        assert_eq!(ranges.find(0x0A00_8000), (2, 17));
-        assert_eq!(ranges.find(0x0A00_FFFF), (2, 17));
-        assert_eq!(ranges.find(0x0A01_0000), (0, 16));
-        assert_eq!(ranges.find(u32::MAX), (0, 1));
+        let found = ranges(&[(0u32, 0), (0x0A00_0000, 1), (0x0A00_0100, 2), (0x0A01_0000, 0)]);
+        assert_eq!(found.find(0), (0, 5));
+        assert_eq!(found.find(0x0A00_0000), (1, 24));
+        assert_eq!(found.find(0x0A00_00FF), (1, 24));
+        assert_eq!(found.find(0x0A00_0100), (2, 24));
+        assert_eq!(found.find(0x0A00_8000), (2, 17));
+        assert_eq!(found.find(0x0A00_FFFF), (2, 17));
+        assert_eq!(found.find(0x0A01_0000), (0, 16));
+        assert_eq!(found.find(u32::MAX), (0, 1));
     }
 
     #[test]
-    fn neighbours_of_one_class_are_one_run_and_everything_may_be_one() {
-        assert_eq!(runs(&[(0u32, 7), (5, 7), (9, 7)]).find(6), (7, 0));
-        assert_eq!(runs(&[(0u128, 7), (5, 7), (9, 7)]).len(), 1);
+    fn everything_may_be_one_block() {
+        assert_eq!(ranges(&[(0u32, 7), (5, 7), (9, 7)]).find(6), (7, 0));
+        assert_eq!(ranges(&[(0u128, 7)]).find(u128::MAX), (7, 0));
     }
 
+    /// Few runs and many, so that the index is made over few bits and over many.
     #[test]
     fn every_bucket_leads_to_its_runs() {
-        let starts = [
-            0,
-            1,
-            GLOBAL - 1,
-            GLOBAL,
-            GLOBAL + (5 << SHIFT),
-            GLOBAL << 1,
-            u128::MAX,
-        ];
-        let of: Vec<_> = starts
-            .iter()
-            .zip(0..)
-            .map(|(&start, value)| (start, value))
-            .collect();
-        let ranges = runs(&of);
-        for &(start, value) in &of {
-            assert_eq!(ranges.find(start).0, value, "{start:x}");
-            assert_eq!(
-                ranges.find(start.saturating_sub(1)).0,
-                value.saturating_sub(1),
-                "{start:x}"
-            );
+        let global = 0x2000u128 << 112;
+        let few = vec![0, 1, global - 1, global, global + 1, global << 1, u128::MAX];
+        let many = (0..3000).map(|i| i * (u128::MAX / 2999)).collect();
+        for starts in [few, many] {
+            let of: Vec<_> = starts.iter().copied().zip(0..).collect();
+            let found = ranges(&of);
+            assert_eq!(found.count(), starts.len());
+            for &(start, value) in &of {
+                assert_eq!(found.find(start).0, value, "{start:x}");
+                assert_eq!(
+                    found.find(start.saturating_sub(1)).0,
+                    value.saturating_sub(1),
+                    "{start:x}"
+                );
+            }
         }
+    }
+
+    #[test]
+    fn a_scope_is_never_wider_than_allowed_and_keeps_off_embedded_ipv4() {
+        let (v4, v6) = (
+            ranges(&[(0u32, 0), (0x0A00_0000, 1)]),
+            ranges(&[(0u128, 0), (1 << 127, 1)]),
+        );
+        let mut classifier = Classifier {
+            plans: vec![Some(Plan {
+                places: Arc::new(Places {
+                    v4,
+                    v6,
+                    everybody: false,
+                }),
+                classes: vec![5, 6],
+            })],
+            widest: (20, 0),
+        };
+        let subnet = |family, address| Subnet {
+            family,
+            address,
+            prefix: 32,
+            shift: 0,
+        };
+        assert_eq!(classifier.find(0, &subnet(4, 0x0B00_0000)), Some((6, 20)));
+        assert_eq!(classifier.find(0, &subnet(6, 0x2001_0DB8 << 96)), Some((5, 21)));
+        assert_eq!(classifier.find(0, &subnet(6, 0xFE80 << 112)), Some((6, 1)));
+        assert_eq!(classifier.find(1, &subnet(4, 0)), None);
+        classifier.plans.push(None);
+        assert_eq!(classifier.find(1, &subnet(4, 0)), None);
     }
 }

@@ -69,12 +69,12 @@ class Classes:
 def scope_of(asked: Uses, located: Located, family: int, widest: Widest) -> int:
     """How long a prefix the order holds for: the blocks of the parts that were asked, no wider than allowed.
 
-    0 where no part of the place was asked: the order is everybody's.
+    0 where no part of the place was asked, and only there: the order is everybody's.
     """
     if not (asked.own or asked.asn or asked.geo):
         return 0
     blocks = (located.own * asked.own, located.asn * asked.asn, located.geo * asked.geo)
-    return max(*blocks, widest.ipv4 if family == 4 else widest.ipv6)
+    return max(*blocks, widest.ipv4 if family == 4 else widest.ipv6, 1)
 
 
 class Sheets:

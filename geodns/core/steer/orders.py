@@ -5,15 +5,15 @@ The order is what makes a *class*: it depends on configuration and geography alo
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import asin, cos, radians, sin, sqrt
+from math import cos, dist, inf, radians, sin
 
 from geodns.core.place import Place, Uses, unmet, uses
 from geodns.model import AnyRegion, Nearest, Policy, Region, Rule, Split, When
 
-EARTH_KM = 6371.0
+Direction = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,28 @@ class Ordered:
     nearest_from: str = ""
 
 
-def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Great-circle distance in kilometres between two (latitude, longitude) pairs in degrees."""
-    lat_a, lon_a, lat_b, lon_b = radians(a[0]), radians(a[1]), radians(b[0]), radians(b[1])
-    h = sin((lat_b - lat_a) / 2) ** 2 + cos(lat_a) * cos(lat_b) * sin((lon_b - lon_a) / 2) ** 2
-    return 2 * EARTH_KM * asin(sqrt(min(1.0, h)))
+def direction(at: tuple[float, float]) -> Direction:
+    """The unit vector from the earth's centre to a (latitude, longitude) in degrees."""
+    latitude, longitude = radians(at[0]), radians(at[1])
+    around = cos(latitude)
+    return around * cos(longitude), around * sin(longitude), sin(latitude)
+
+
+_direction_of_region = lru_cache(maxsize=4096)(direction)
+
+
+def directions(regions: tuple[Region, ...]) -> list[Direction | None]:
+    """Where regions lie; None for one without coordinates."""
+    return [_direction_of_region(region.at) if region.at else None for region in regions]
+
+
+def by_distance(here: Direction, there: Sequence[Direction | None]) -> list[int]:
+    """The indices of `there`, nearest first, None last, a tie as it stands.
+
+    What is nearer along a great circle is nearer along the straight line, too, which is quickly measured.
+    """
+    far = [inf if place is None else dist(here, place) for place in there]
+    return sorted(range(len(far)), key=far.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +93,6 @@ class Plan:
             if not failed:
                 break
         return self._spell_out(rule, index, tuple(tried), asked, place)
-
-    def alike(self, place: Place) -> Hashable:
-        """What of a place the order depends on: places for which this is equal have the same order."""
-        asked = _asked_values(self.policy)
-        ranking = tuple(region.id for region in sort_by_distance(self.regions, place))
-        return asked(place), ranking
 
     def _spell_out(
         self, rule: Rule, index: int, tried: tuple[Tried, ...], asked: Uses, place: Place
@@ -117,42 +128,11 @@ class Plan:
         return Ordered(tuple(groups), index, tried, asked, implied, measured)
 
 
-class _Values:
-    """The values that a policy's rules ask for: what else a place holds makes no difference to them."""
-
-    def __init__(self, policy: Policy) -> None:
-        whens = [rule.when for rule in policy.rules]
-        self._own = frozenset(n for when in whens for n in when.networks)
-        self._lines = frozenset(line for when in whens for line in when.lines)
-        self._asns = frozenset(asn for when in whens for asn in when.asns)
-        self._cities = any(when.cities for when in whens)
-        self._subdivisions = frozenset(s for when in whens for s in when.subdivisions)
-        self._countries = frozenset(c for when in whens for c in when.countries)
-        self._continents = frozenset(c for when in whens for c in when.continents)
-
-    def __call__(self, place: Place) -> Hashable:
-        return (
-            place.own & self._own,
-            place.lines & self._lines,
-            place.asn if place.asn in self._asns else 0,
-            (place.city, place.geoname_id, place.subdivisions) if self._cities else (),
-            self._subdivisions.intersection(place.subdivisions),
-            place.country if place.country in self._countries else "",
-            place.continent if place.continent in self._continents else "",
-        )
-
-
-@lru_cache(maxsize=256)
-def _asked_values(policy: Policy) -> _Values:
-    return _Values(policy)
-
-
 def sort_by_distance(regions: tuple[Region, ...], place: Place) -> list[Region]:
     """Nearest first; regions without coordinates last; without a place, and on a tie, the file's order."""
-    here = place.at
-    if here is None:
+    if place.at is None:
         return list(regions)
-    return sorted(regions, key=lambda r: distance(here, r.at) if r.at else float("inf"))
+    return [regions[i] for i in by_distance(direction(place.at), directions(regions))]
 
 
 def _asked(when: When, failed: str) -> Uses:
