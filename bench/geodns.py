@@ -68,6 +68,7 @@ class Geodns(Server):
             "databases": {"city": str(self.mmdb), "synthetic": True},
             "admin": {"listen": f"127.0.0.1:{self.admin}", "token_file": str(self.token)},
             "state": str(self.folder / "state.sqlite"),
+            "probes": {"allow": ["127.0.0.0/8"]},
             **({"lane": self.lane} if is_setting("lane") else {}),
             **({"threads": self.threads} if self.threads > 1 else {}),
         }
@@ -80,7 +81,8 @@ class Geodns(Server):
         if self.probes:
             lines += [
                 "checks:",
-                f"  web: {{type: http, path: /, interval: 1s, timeout: 1s, fall: {FALL}, rise: 2}}",
+                f"  web: {{type: http, path: /, interval: 1s, timeout: 1s, fall: {FALL}, rise: 2,",
+                "        damping: 0}",
             ]
         lines += ["policies:", "  world:"]
         lines += [f"    - {{when: {{country: {c}}}, to: {r}}}" for c, r in data.BY_COUNTRY.items()]

@@ -109,7 +109,7 @@ class Server:
             )
             for at in listen
         ]
-        self.verdicts = Verdicts(self.apply, lambda: self.world.health, self.store, limits.probes)
+        self.verdicts = Verdicts(self.apply, lambda: self.world, self.store, settings)
         self.monitor = self.verdicts.monitor
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))

@@ -50,19 +50,26 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How an endpoint is probed. `interval` and `timeout` are seconds (fractions allowed).
+    """How an endpoint is probed. `interval`, `timeout` and `damping` are seconds (fractions allowed).
 
+    `fall` of the last `fall_of` results must be bad for a fall, `rise` of `rise_of` good for a return;
+    0: in a row. `retry_interval` (None: `interval`) holds while results disagree. `damping` 0: none.
     `status` holds inclusive ranges; `body` is text that the response must contain; `host` is the Host
     header and the TLS server name (SNI) unless `sni` says another. `port` None: the endpoint's own port,
-    else 443 for https, 80 for http; tcp needs one.
+    else 443 for https and tls, 80 for http, 53 for dns; tcp needs one. A dns check asks for `query` and
+    `record` (a type), over `transport`; `answer` is rdata in presentation form that must be told.
     """
 
-    kind: str  # "http" | "https" | "tcp"
+    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp"
     port: int | None = None
     interval: float = 3.0
     timeout: float = 2.0
+    retry_interval: float | None = None
     fall: int = 3
+    fall_of: int = 0
     rise: int = 3
+    rise_of: int = 0
+    damping: float = 10.0
     path: str = "/"
     method: str = "GET"
     host: str | None = None
@@ -71,6 +78,11 @@ class Check:
     status: tuple[tuple[int, int], ...] = ((200, 299),)
     body: str | None = None
     verify: bool = True
+    query: str | None = None
+    record: str = "A"
+    rcode: str = "NOERROR"
+    answer: str | None = None
+    transport: str = "udp"
 
 
 @dataclass(frozen=True, slots=True)

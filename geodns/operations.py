@@ -112,6 +112,7 @@ class Operations:
             "paused": [asdict(override) for override in server.world.overrides.values()],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
+            "prober_suspected": server.monitor.suspected,
         }
 
     def metrics(self) -> bytes:

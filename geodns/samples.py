@@ -92,6 +92,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         },
         probes_late={(): monitor.stats.late},
         probes_running={(): monitor.running},
+        prober_suspected={(): monitor.suspected},
         **_health(world),
         paused={(region,): world.paused(region) is not None for region in world.regions},
         worst_case={(slowest.name,): slowest.seconds} if slowest else {},

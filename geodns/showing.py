@@ -71,6 +71,7 @@ def _settings(home: Path, databases: Path, state: Path, dns_port: int, admin_por
         "zones": str(home / "zones"),
         "state": str(state / "state.sqlite"),
         "databases.synthetic": "true",
+        "probes.allow": f"{HOST}/32",
     } | {
         f"databases.{kind.value}": str(databases / name)
         for kind, name in zip(Kind, FILES.values(), strict=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 import structlog
 
+from geodns.config.schema.settings import Settings
 from geodns.core.health import Health, Probe, Track
-from geodns.core.world import Observed
+from geodns.core.suspicion import Bonds, bonds, suspicious
+from geodns.core.world import Observed, World
 from geodns.errors import StoreError
+from geodns.model import Pool
 from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
 from geodns.store.state import Store
@@ -23,7 +26,7 @@ log = structlog.get_logger("geodns")
 
 
 class Verdicts:
-    """`apply` takes changes into the answers, `health` gives what they hold; `probes` run at a time.
+    """`apply` takes changes into the answers, `world` gives what they are made from.
 
     `errors` counts saves that failed.
     """
@@ -31,15 +34,19 @@ class Verdicts:
     def __init__(
         self,
         apply: Callable[[Observed], None],
-        health: Callable[[], Mapping[Probe, Health]],
+        world: Callable[[], World],
         store: Store,
-        probes: int,
+        settings: Settings,
     ) -> None:
         self.errors = 0
-        self._prober = Prober()
-        self.monitor = Monitor(self._observed, time.time, self._prober, probes)
+        self._prober = Prober(settings.probes.allow)
+        self._share = settings.probes.suspect / 100
+        self.monitor = Monitor(
+            self._observed, time.time, self._prober, settings.limits.probes, self._suspects, self._share
+        )
         self._apply = apply
-        self._health = health
+        self._world = world
+        self._bonds: tuple[Mapping[str, Pool], Mapping[Probe, Bonds]] = ({}, {})
         self._store = store
         self._pending: dict[Probe, Health] = {}
         self._changed: set[Probe] = set()  # and not yet saved
@@ -55,7 +62,7 @@ class Verdicts:
         changes, self._pending = self._pending, {}
         if not changes:
             return
-        held = self._health()
+        held = self._world().health
         for probe, health in changes.items():
             known = held.get(probe)
             if known is None or known.verdict is not health.verdict:
@@ -90,6 +97,12 @@ class Verdicts:
         if not self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
         self._pending.update(changes)
+
+    def _suspects(self, failing: Collection[Probe], well: Collection[Probe]) -> bool:
+        pools = self._world().pools
+        if self._bonds[0] is not pools:
+            self._bonds = pools, bonds(pools)
+        return suspicious(failing, well, self._bonds[1], self._share)
 
     def _remember(self, tracks: Mapping[Probe, Track]) -> None:
         try:

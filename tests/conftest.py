@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
 import pytest
 from core_support import Lab
+from probe_support import LOOPBACK
 
 from geodns.core.replay import Replay
+from geodns.monitor.probes import Prober
 from geodns.native import available
 
 
@@ -76,3 +78,17 @@ def ipv6() -> str:
     except OSError:
         missing("the IPv6 loopback address ::1")
     return "::1"
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[Prober]:
+    prober = Prober(LOOPBACK)
+    yield prober
+    await prober.close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

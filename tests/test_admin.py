@@ -191,6 +191,7 @@ class TestWhatItTells:
         assert worst["since"] == "2023-11-14T22:13:20.000Z"
         assert worst["last"] == {
             "ok": True, "at": "2023-11-14T22:13:20.000Z", "took_ms": 3.0, "detail": "200 OK in 3 ms",
+            "certificate_ends": None,
         }  # fmt: skip
         assert worst["used_by"] == [
             {"pool": "web", "region": "eu-west", "endpoint": "eu-west-1", "family": 4}

@@ -60,10 +60,10 @@ def test_the_demo_zone_loads_without_a_word_and_within_the_failover_budget() -> 
 def test_short_forms_widen(read: Load) -> None:
     model = read(
         """\
-checks: {c: {type: http, interval: 5, status: [200, 300-399]}}
+checks: {c: {type: http, interval: 5, fall: 3 of 5, status: [200, 300-399]}}
 pools:
   p:
-    check: {like: c, fall: 2}
+    check: {like: c, fall: 2, rise: 2 of 3}
     when_all_down: {backup: 192.0.2.99}
     regions:
       south: 192.0.2.1
@@ -79,7 +79,8 @@ pools:
     assert west.minimum_healthy == Minimum(percent=50)
     check = south.endpoints[0].check
     assert check is not None
-    assert (check.interval, check.fall, check.status) == (5.0, 2, ((200, 200), (300, 399)))
+    assert (check.interval, check.status) == (5.0, ((200, 200), (300, 399)))
+    assert (check.fall, check.fall_of, check.rise, check.rise_of) == (2, 0, 2, 3)
     assert (pool.when_all_down, pool.backup, pool.policy) == (AllDown.BACKUP, ("192.0.2.99",), "nearest")
 
 

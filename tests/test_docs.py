@@ -83,6 +83,8 @@ def _says(cell: str, default: object) -> bool:
             return parse(written) == default
         case zone_schema.Minimum(count=count):
             return written == str(count)
+        case (int(need), 0):
+            return written == str(need)
         case [(low, high)]:
             return written == f"{low}-{high}"
         case _:

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from probe_support import LOOPBACK, Handler, listening, silent
 
-from geodns.core.health import Probe
+from geodns.core.health import Outcome, Probe
 from geodns.model import Check
 from geodns.monitor.probes import Prober
 from geodns.monitor.probes.failure import describe
 from geodns.monitor.probes.http import MAX_BODY
+from geodns.monitor.probes.vetting import Vetting
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
 
 
 def saying(reply: bytes, asked: list[bytes] | None = None) -> Handler:
@@ -46,32 +37,13 @@ def saying(reply: bytes, asked: list[bytes] | None = None) -> Handler:
     return handler
 
 
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()  # until the client gives up
-    writer.close()
-
-
-@pytest.fixture
-async def prober() -> AsyncIterator[Prober]:
-    prober = Prober()
-    yield prober
-    await prober.close()
-
-
 def http(port: int, **check: object) -> Probe:
     return Probe(Check("http", **check), "127.0.0.1", port)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 async def test_a_good_response(prober: Prober) -> None:
     async with listening(saying(OK)) as port:
-        ok, detail = await prober(http(port))
+        ok, detail, *_ = await prober(http(port))
     assert ok
     assert re.fullmatch(r"200 OK in \d+ ms", detail)
 
@@ -85,7 +57,7 @@ async def test_the_request_is_what_the_check_says_and_goes_to_the_address(prober
         "headers": (("X-Probe", "geodns"), ("User-Agent", "mine/1")),
     }
     async with listening(saying(OK, asked)) as port:
-        ok, detail = await prober(http(port, **check))
+        ok, detail, *_ = await prober(http(port, **check))
     assert ok, detail
     line, *headers = asked[0].decode().split("\r\n")
     assert line == "HEAD /healthz?deep=1&name=%41 HTTP/1.1"
@@ -119,7 +91,7 @@ async def test_without_a_host_the_address_is_the_host(prober: Prober) -> None:
 )
 async def test_bad_responses(prober: Prober, reply: bytes, check: dict[str, object], detail: str) -> None:
     async with listening(saying(reply)) as port:
-        ok, said = await prober(http(port, **check))
+        ok, said, *_ = await prober(http(port, **check))
     assert not ok
     assert detail in said
     assert len(said) <= 200
@@ -144,14 +116,14 @@ async def test_only_the_first_64_kib_of_a_body_are_searched(prober: Prober, offs
 
 @pytest.mark.parametrize("kind", ["http", "https", "tcp"])
 async def test_nobody_listens(prober: Prober, closed_port: int, kind: str) -> None:
-    assert await prober(Probe(Check(kind), "127.0.0.1", closed_port)) == (False, "connection refused")
+    assert await prober(Probe(Check(kind), "127.0.0.1", closed_port)) == Outcome(False, "connection refused")
 
 
 @pytest.mark.parametrize("kind", ["http", "https"])
 async def test_one_deadline_for_everything(prober: Prober, kind: str) -> None:
     async with listening(silent) as port:
         check = Check(kind, timeout=0.1)
-        assert await prober(Probe(check, "127.0.0.1", port)) == (False, "timed out after 0.1 s")
+        assert await prober(Probe(check, "127.0.0.1", port)) == Outcome(False, "timed out after 0.1 s")
 
 
 async def test_a_body_that_drips_runs_into_the_same_deadline(prober: Prober) -> None:
@@ -163,13 +135,13 @@ async def test_a_body_that_drips_runs_into_the_same_deadline(prober: Prober) -> 
         writer.close()
 
     async with listening(drip) as port:
-        ok, detail = await prober(http(port, body="never", timeout=0.15))
+        ok, detail, *_ = await prober(http(port, body="never", timeout=0.15))
     assert (ok, detail) == (False, "timed out after 0.15 s")
 
 
 async def test_tcp(prober: Prober) -> None:
     async with listening(silent) as port:
-        ok, detail = await prober(Probe(Check("tcp"), "127.0.0.1", port))
+        ok, detail, *_ = await prober(Probe(Check("tcp"), "127.0.0.1", port))
     assert ok
     assert re.fullmatch(r"connected in \d+ ms", detail)
 
@@ -177,14 +149,14 @@ async def test_tcp(prober: Prober) -> None:
 async def test_a_host_name_is_resolved(prober: Prober) -> None:
     asked: list[bytes] = []
     async with listening(saying(OK, asked)) as port:
-        ok, detail = await prober(Probe(Check("http"), "localhost", port))
+        ok, detail, *_ = await prober(Probe(Check("http"), "localhost", port))
         if not ok and "refused" in detail:
             pytest.fail("localhost is not 127.0.0.1 first on this machine")
     assert f"Host: localhost:{port}\r\n".encode() in asked[0]
 
 
 async def test_a_host_name_that_is_none(prober: Prober) -> None:
-    ok, detail = await prober(Probe(Check("tcp"), "a" * 64 + ".invalid", 80))
+    ok, detail, *_ = await prober(Probe(Check("tcp"), "a" * 64 + ".invalid", 80))
     assert not ok
     assert detail.startswith("name not resolved: ")
 
@@ -215,7 +187,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
 @pytest.fixture
 async def knowing(certificate: Path) -> AsyncIterator[Prober]:
     """A prober that trusts the certificate."""
-    prober = Prober(ssl.create_default_context(cafile=str(certificate)))
+    prober = Prober(LOOPBACK, ssl.create_default_context(cafile=str(certificate)))
     yield prober
     await prober.close()
 
@@ -224,7 +196,7 @@ async def test_https_verifies_the_name_and_sends_it(knowing: Prober, server_tls:
     sent: list[str | None] = []
     server_tls.sni_callback = lambda _sock, name, _context: sent.append(name)
     async with listening(saying(OK), server_tls) as port:
-        ok, detail = await knowing(Probe(Check("https", host="www.example.com"), "127.0.0.1", port))
+        ok, detail, *_ = await knowing(Probe(Check("https", host="www.example.com"), "127.0.0.1", port))
     assert ok, detail
     assert sent == ["www.example.com"]
 
@@ -237,6 +209,33 @@ async def test_sni_may_differ_from_the_host(knowing: Prober, server_tls: ssl.SSL
     assert b"Host: other.example.com\r\n" in asked[0]
 
 
+async def test_tls_needs_a_good_handshake_and_tells_when_the_certificate_ends(
+    knowing: Prober, server_tls: ssl.SSLContext
+) -> None:
+    async with listening(silent, server_tls) as port:
+        good = await knowing(Probe(Check("tls", sni="www.example.com"), "127.0.0.1", port))
+        bad = await knowing(Probe(Check("tls", sni="wrong.example.com"), "127.0.0.1", port))
+        blind = await knowing(Probe(Check("tls", verify=False), "127.0.0.1", port))
+    assert re.fullmatch(r"TLSv1\.3 in \d+ ms", good.detail)
+    assert in_two_days(good.expires)
+    assert bad.detail.startswith("certificate: hostname mismatch")
+    assert (blind.ok, blind.expires) == (True, None)
+
+
+def in_two_days(expires: float | None) -> bool:
+    return expires is not None and abs(expires - time.time() - 2 * 86400) < 3600
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_https_tells_when_the_certificate_ends_and_http_nothing(
+    knowing: Prober, server_tls: ssl.SSLContext, method: str
+) -> None:
+    check = Check("https", host="www.example.com", method=method)
+    async with listening(saying(OK), server_tls) as port, listening(saying(OK)) as plain:
+        assert in_two_days((await knowing(Probe(check, "127.0.0.1", port))).expires)
+        assert (await knowing(http(plain))).expires is None
+
+
 @pytest.mark.parametrize(
     ("host", "detail"),
     [("wrong.example.com", "certificate: hostname mismatch"), (None, "certificate: IP address mismatch")],
@@ -245,8 +244,8 @@ async def test_a_certificate_of_another_name(
     knowing: Prober, server_tls: ssl.SSLContext, host: str | None, detail: str
 ) -> None:
     async with listening(saying(OK), server_tls) as port:
-        ok, said = await knowing(Probe(Check("https", host=host), "127.0.0.1", port))
-        trusting, _ = await knowing(Probe(Check("https", host=host, verify=False), "127.0.0.1", port))
+        ok, said, *_ = await knowing(Probe(Check("https", host=host), "127.0.0.1", port))
+        trusting, *_ = await knowing(Probe(Check("https", host=host, verify=False), "127.0.0.1", port))
     assert not ok
     assert said.startswith(detail)
     assert trusting
@@ -254,7 +253,7 @@ async def test_a_certificate_of_another_name(
 
 async def test_a_certificate_that_nobody_vouches_for(prober: Prober, server_tls: ssl.SSLContext) -> None:
     async with listening(saying(OK), server_tls) as port:
-        ok, detail = await prober(Probe(Check("https", host="www.example.com"), "127.0.0.1", port))
+        ok, detail, *_ = await prober(Probe(Check("https", host="www.example.com"), "127.0.0.1", port))
     assert (ok, detail) == (False, "certificate: self-signed certificate")
 
 
@@ -265,9 +264,64 @@ async def test_https_to_a_port_that_speaks_no_tls(prober: Prober) -> None:
         writer.close()
 
     async with listening(plain) as port:
-        ok, detail = await prober(Probe(Check("https"), "127.0.0.1", port))
+        ok, detail, *_ = await prober(Probe(Check("https"), "127.0.0.1", port))
     assert not ok
     assert detail.startswith("TLS: ")
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("127.0.0.1", "this machine"),
+        ("0.0.0.0", "this machine"),
+        ("::1", "this machine"),
+        ("::ffff:127.0.0.1", "this machine"),
+        ("64:ff9b::7f00:1", "this machine"),
+        ("2002:7f00:1::", "this machine"),
+        ("169.254.169.254", "cloud metadata"),
+        ("fd00:ec2::254", "cloud metadata"),
+        ("100.100.100.200", "cloud metadata"),
+        ("169.254.1.1", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("239.1.1.1", "no single host"),
+        ("10.0.0.1", None),
+        ("192.0.2.1", None),
+        ("2001:db8::1", None),
+        ("64:ff9b::c000:201", None),
+    ],
+)
+def test_what_probes_may_not_reach(address: str, what: str | None) -> None:
+    said = Vetting().refusal(address)
+    assert said == (what and f"not allowed: {address} is {what} (probes.allow)")
+
+
+def test_what_is_allowed_is_open_and_nothing_beside_it() -> None:
+    vetting = Vetting(["127.0.0.2/32", "fe80::/10"])
+    assert [bool(vetting.refusal(a)) for a in ("127.0.0.2", "127.0.0.1", "fe80::1", "::1")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("kind", ["http", "https", "tcp"])
+async def test_a_closed_address_is_never_connected_to(host: str, kind: str) -> None:
+    met: list[bytes] = []
+
+    async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.append(b"")
+        writer.close()
+
+    prober = Prober()
+    async with listening(meet) as port:
+        ok, detail, *_ = await prober(Probe(Check(kind), host, port))
+        await asyncio.sleep(0.02)
+    await prober.close()
+    assert not ok
+    assert detail.startswith("not allowed: ")
+    assert met == []
 
 
 def test_details_are_one_short_line() -> None:

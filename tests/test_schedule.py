@@ -12,7 +12,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from itertools import pairwise
 from typing import Any
 
-from geodns.core.health import Health, Probe, Verdict
+from geodns.core.failover import detection
+from geodns.core.health import Health, Outcome, Probe, Verdict
 from geodns.model import Check
 from geodns.monitor.schedule import Monitor
 
@@ -61,7 +62,7 @@ class Fake:
         self.start = now()
         self.monitor = Monitor(self.note, lambda: EPOCH + now() - self.start, self.probe, concurrency)
 
-    async def probe(self, p: Probe) -> tuple[bool, str]:
+    async def probe(self, p: Probe) -> Outcome:
         self.asked.setdefault(p.address, []).append(now() - self.start)
         if p.address in self.broken_code:
             raise ZeroDivisionError
@@ -71,7 +72,7 @@ class Fake:
             await asyncio.sleep(self.delay.get(p.address, 0.0))
         finally:
             self.now_running -= 1
-        return (False, "refused") if p.address in self.bad else (True, "ok")
+        return Outcome(False, "refused") if p.address in self.bad else Outcome(True, "ok")
 
     def note(self, changes: Mapping[Probe, Health]) -> None:
         self.changes += [(p.address, h) for p, h in changes.items()]
@@ -292,6 +293,45 @@ async def test_a_round_that_fills_its_interval_goes_on_and_a_longer_one_skips_co
     assert len(fake.asked["192.0.2.2"]) in (10, 11)
     assert fake.monitor.stats.late - first in (9, 10)
     await fake.monitor.stop()
+
+
+HURRIED = Check("tcp", interval=3.0, timeout=2.0, retry_interval=0.5, fall=3, rise=2)
+
+
+@in_virtual_time
+async def test_in_doubt_rounds_are_a_retry_interval_apart_and_then_on_the_grid_again() -> None:
+    fake = Fake()
+    await fake.monitor.set_probes(probes("192.0.2.1", check=HURRIED))
+    await asyncio.sleep(20)
+    on_grid = fake.asked["192.0.2.1"][-1]
+    fake.bad.add("192.0.2.1")
+    await asyncio.sleep(30)
+    fake.bad.clear()
+    await asyncio.sleep(30)
+    times = [round(t - on_grid, 6) for t in fake.asked["192.0.2.1"] if t > on_grid]
+    assert times[:5] == [3.0, 3.5, 4.0, 6.0, 9.0]  # down at 4.0, and the grid is as it was
+    gaps = {round(b - a, 6) for a, b in pairwise(times[5:])}
+    assert gaps == {0.5, 2.5, 3.0}
+    assert fake.monitor.stats.late == 0
+    (down,) = (h for _, h in fake.changes if h.verdict is Verdict.DOWN and not h.doubt_until)
+    assert round(down.since - EPOCH - on_grid, 3) == 4.0
+    await fake.monitor.stop()
+
+
+@in_virtual_time
+async def test_a_failure_by_timeout_is_noticed_within_the_time_that_check_tells() -> None:
+    for check in (HURRIED, CHECK, Check("tcp", interval=2.0, timeout=1.0, retry_interval=0.7, fall=4)):
+        for shift in range(12):
+            fake = Fake()
+            await fake.monitor.set_probes(probes("192.0.2.1", check=check))
+            await asyncio.sleep(20 + shift / 4)
+            broke = now() - fake.start
+            fake.bad.add("192.0.2.1")
+            fake.delay["192.0.2.1"] = check.timeout
+            await asyncio.sleep(20)
+            (down,) = (h for _, h in fake.changes if h.verdict is Verdict.DOWN)
+            assert down.since - EPOCH - broke <= detection(check)
+            await fake.monitor.stop()
 
 
 @in_virtual_time

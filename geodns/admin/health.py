@@ -9,8 +9,9 @@ from aiohttp import web
 
 from geodns.admin.body import answer, stamp
 from geodns.admin.keys import CONTROL
-from geodns.core.health import Probe, Result, Track, Verdict, probe_of
+from geodns.core.health import Probe, Result, Track, Verdict, flaps_left, probe_of
 from geodns.core.world import World, families
+from geodns.model import Check
 
 MAX_CHECKS = 5000
 _WORST_FIRST = (Verdict.DOWN, Verdict.UNKNOWN, Verdict.UP)
@@ -61,10 +62,18 @@ def _check(probe: Probe, track: Track, users: list[dict[str, object]]) -> dict[s
         "since": stamp(health.since or None),
         "reason": health.reason,
         "doubt_until": stamp(health.doubt_until or None),
-        "streak": {"ok": track.streak_ok, "length": track.streak} if track.streak else None,
+        "streak": _streak(probe.check, track),
+        "flaps": flaps_left(track, track.last.at, probe.check) if track.last else track.flaps,
+        "held_until": stamp(track.held_until or None),
         "last": _result(track.last) if track.last else None,
         "used_by": users,
     }
+
+
+def _streak(check: Check, track: Track) -> dict[str, object] | None:
+    length, window = track.against(check), track.wants(check)
+    ok = track.health.verdict is Verdict.DOWN
+    return {"ok": ok, "length": length, "need": window.need, "of": window.of} if length else None
 
 
 def _result(result: Result) -> dict[str, object]:
@@ -73,4 +82,5 @@ def _result(result: Result) -> dict[str, object]:
         "at": stamp(result.at),
         "took_ms": round(result.took * 1000, 1),
         "detail": result.detail,
+        "certificate_ends": stamp(result.expires),
     }

@@ -41,6 +41,8 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     failover = found.get("failover")
     if failover:
         yield "worst failover", _failover(failover)
+    if found.get("prober_suspected"):
+        yield "SUSPECTED", "the prober itself: most checks fail at once, and verdicts are frozen"
     probes = found.get("probes")
     if probes:
         yield "probes", ", ".join(f"{key} {value}" for key, value in probes.items())

@@ -11,8 +11,17 @@ from geodns.config.tables import Entry, Table
 from geodns.config.yaml import Document, Loc
 from geodns.model import Check
 
-_HTTP_ONLY = ("path", "method", "host", "headers", "status", "body")
-_TLS_ONLY = ("sni", "verify")
+_HTTP = frozenset({"path", "method", "host", "headers", "status", "body"})
+_TLS = frozenset({"sni", "verify"})
+_DNS = frozenset({"query", "record", "rcode", "answer", "transport"})
+_OF_KIND = {
+    "http": _HTTP,
+    "https": _HTTP | _TLS,
+    "tls": _TLS,
+    "dns": _DNS,
+    "tcp": frozenset[str](),
+    "icmp": frozenset[str](),
+}
 
 
 class Checks:
@@ -49,7 +58,7 @@ class Checks:
                 return None
         elif form.type is None:
             if entry.whole:
-                hint = "write `type: http`, https or tcp, or inherit with `like`"
+                hint = "write `type: http`, https, tcp, tls, dns or icmp, or inherit with `like`"
                 at = entry.document.position(entry.loc)
                 self._findings.error("missing-key", "the check has no type", at, hint)
             return None
@@ -69,30 +78,39 @@ class Checks:
         return self._named(found.id, trail)
 
     def _judge(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
-        useless = (
-            () if check.kind == "https" else _TLS_ONLY if check.kind == "http" else _HTTP_ONLY + _TLS_ONLY
-        )
-        for key in useless:
+        useless = (_HTTP | _TLS | _DNS) - _OF_KIND[check.kind] | ({"port"} if check.kind == "icmp" else set())
+        for key in sorted(useless):
             if key in form.model_fields_set:
                 at = document.key_position((*loc, key))
                 self._findings.error(
                     "meaningless", f"'{key}' means nothing to a check of type {check.kind}", at
                 )
         at = document.key_position(loc)
-        if check.kind == "https" and check.verify and check.host is None and check.sni is None:
+        named = check.sni or (check.host if check.kind == "https" else None)
+        if check.kind in ("https", "tls") and check.verify and named is None:
+            a, key = ("an", "host") if check.kind == "https" else ("a", "sni")
             self._findings.warning(
-                "no-host", "an https check without `host` verifies the certificate against the bare address",
-                at, "give `host`, or `verify: false`",
+                "no-host",
+                f"{a} {check.kind} check without `{key}` verifies the certificate against the bare address",
+                at, f"give `{key}`, or `verify: false`",
             )  # fmt: skip
+        if check.kind == "dns" and check.query is None:
+            self._findings.error("no-query", "a dns check has no `query`: the name that it asks for", at)
         if check.timeout > check.interval and {"timeout", "interval"} & form.model_fields_set:
             message = f"the timeout ({check.timeout:g}s) is longer than the interval ({check.interval:g}s)"
             self._findings.warning("slow-timeout", message, at)
+        retry = check.retry_interval
+        if retry is not None and retry > check.interval:
+            message = f"the retry_interval ({retry:g}s) is longer than the interval ({check.interval:g}s)"
+            self._findings.warning("slow-retry", message, at, "it is for probing faster while in doubt")
 
 
 def _merged(base: Check | None, form: CheckForm) -> Check:
     given: dict[str, Any] = {key: getattr(form, key) for key in form.model_fields_set - {"like", "type"}}
     if form.type is not None:
         given["kind"] = form.type
+    for key in given.keys() & {"fall", "rise"}:
+        given[key], given[f"{key}_of"] = given[key]
     if "status" in given:
         given["status"] = tuple(given["status"])
     return replace(base, **given) if base else Check(**given)

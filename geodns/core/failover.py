@@ -8,8 +8,18 @@ from geodns.model import Check, Model, Steer
 
 
 def detection(check: Check) -> float:
-    """Seconds until `fall` probes in a row have failed, the last one by its timeout."""
-    return check.interval * check.fall + check.timeout
+    """Seconds until `fall` probes in a row have failed, the last one by its timeout.
+
+    What is gone fails every probe, so a window (`fall: 3 of 5`) takes no longer than as many in a row.
+    """
+    return check.interval + (check.fall - 1) * _apart(check) + check.timeout
+
+
+def _apart(check: Check) -> float:
+    """Seconds between the beginnings of two probes that time out."""
+    if check.retry_interval is not None and check.retry_interval < check.interval:
+        return max(check.retry_interval, check.timeout)
+    return check.interval * max(1, math.ceil(check.timeout / check.interval))
 
 
 def worst_case(model: Model, steer: Steer) -> float:

@@ -3,7 +3,8 @@
 Every probe is in exactly one of three states: its timer is set (the event loop's own heap holds 20,000 of
 them cheaply), it is queued because `concurrency` probes run already, or it runs. So nothing here can grow
 beyond the number of probes. A round is due on a fixed grid, `interval` apart from the probe's own phase
-(a hash of its id), so that neither slow answers nor restarts make probes drift into step.
+(a hash of its id), so that neither slow answers nor restarts make probes drift into step. While results
+disagree rounds are `retry_interval` apart instead, and the grid waits.
 """
 
 from __future__ import annotations
@@ -16,22 +17,27 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from geodns.core.health import Health, Probe, Result, Track, Verdict, fold
+from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
+from geodns.monitor.storm import PATIENCE, Storm, Suspects
 
 _log = logging.getLogger(__name__)
 
 FIRST_ROUND = 1.0  # seconds over which probes that nothing is known of are spread
+MOMENT = 1e-6  # share of the interval that tells two points of the grid apart
 LATE = 0.1  # share of the interval by which a start may miss its time before it counts as late
 
 
 @dataclass(slots=True)
 class Stats:
-    """Counters since the start. `late`: rounds begun too late or left out; `errors`: bugs, ours."""
+    """Counters since the start. `late`: rounds begun too late or left out; `errors`: bugs, ours;
+    `disbelieved`: bad results that counted for nothing, because the prober itself was suspected.
+    """
 
     rounds: int = 0
     failed: int = 0
     late: int = 0
     errors: int = 0
+    disbelieved: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +46,7 @@ class _Entry:
     track: Track
     grid: float  # event loop time of one point of the probe's grid
     due: float = 0.0  # event loop time of the round that comes or runs
+    retry: bool = False  # that round is off the grid, because results disagree
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -47,22 +54,28 @@ class _Entry:
 class Monitor:
     """Runs probes on their schedule and tells of every change of health, in the event loop, at once.
 
-    `clock` gives Unix seconds for stamps; `probe` does one probe and returns (ok, detail); `on_change` gets
-    the probes whose `Health` (verdict or doubt) differs after a result. All methods belong to one event loop.
+    `clock` gives Unix seconds for stamps; `probe` does one probe; `on_change` gets
+    the probes whose `Health` (verdict or doubt) differs after a result. `suspects` is asked whether many
+    failures at once (at least `share` of all) are the prober's own; it gets who fails and who is well. All
+    methods belong to one event loop.
     """
 
     def __init__(
         self,
         on_change: Callable[[Mapping[Probe, Health]], None],
         clock: Callable[[], float],
-        probe: Callable[[Probe], Awaitable[tuple[bool, str]]],
+        probe: Callable[[Probe], Awaitable[Outcome]],
         concurrency: int = 256,
+        suspects: Suspects = lambda failing, well: False,
+        share: float = 0.0,
     ) -> None:
         self.stats = Stats()
         self._on_change = on_change
         self._clock = clock
         self._probe = probe
         self._concurrency = concurrency
+        self._storm = Storm(suspects, share)
+        self._judging: asyncio.TimerHandle | None = None
         self._entries: dict[Probe, _Entry] = {}
         self._queued: deque[_Entry] = deque()
         self._running = 0
@@ -100,6 +113,11 @@ class Monitor:
         return len(self._waiting)
 
     @property
+    def suspected(self) -> bool:
+        """Whether the prober itself is thought to be the fault: nothing is taken for down meanwhile."""
+        return self._storm.suspected
+
+    @property
     def running(self) -> int:
         return self._running
 
@@ -113,6 +131,8 @@ class Monitor:
 
     async def stop(self) -> None:
         """Cancel everything and return when nothing runs any more."""
+        if self._judging is not None:
+            self._judging.cancel()
         await asyncio.gather(*self._remove(list(self._entries.values())), return_exceptions=True)
 
     def _add(self, probe: Probe, phase: float, health: Health) -> None:
@@ -120,6 +140,8 @@ class Monitor:
         interval = probe.check.interval
         entry = _Entry(probe, Track(health), now + phase * interval)
         self._entries[probe] = entry
+        if health.verdict is Verdict.UP:
+            self._storm.well(probe)
         if health.verdict is Verdict.UNKNOWN:
             self._waiting.add(probe)
             self._arm(entry, now + phase * min(interval, FIRST_ROUND))
@@ -131,6 +153,7 @@ class Monitor:
         for entry in entries:
             del self._entries[entry.probe]
             self._waiting.discard(entry.probe)
+            self._storm.forget(entry.probe)
             if entry.timer is not None:
                 entry.timer.cancel()
             if entry.task is not None:
@@ -164,10 +187,21 @@ class Monitor:
             self._begin(self._queued.popleft())
 
     def _next(self, entry: _Entry) -> float:
-        """The next point of the grid, at least half an interval after the last; missed ones count as late."""
+        check, now = entry.probe.check, asyncio.get_running_loop().time()
+        retried, between = entry.retry, gap(entry.track, check)
+        entry.retry = between < check.interval
+        if entry.retry:
+            return max(now, entry.due + between)
+        return self._on_grid(entry, now, after=MOMENT if retried else 0.5)
+
+    def _on_grid(self, entry: _Entry, now: float, after: float) -> float:
+        """The next point of the grid, `after` intervals past the last round; missed ones count as late.
+
+        After a retry any point will do: to wait for a later one would delay what the failover counts on.
+        """
         interval = entry.probe.check.interval
-        due = entry.grid + math.ceil((entry.due - entry.grid) / interval + 0.5) * interval
-        behind = (asyncio.get_running_loop().time() - due) / interval
+        due = entry.grid + math.ceil((entry.due - entry.grid) / interval + after) * interval
+        behind = (now - due) / interval
         missed = max(0, math.ceil(behind - LATE))
         self.stats.late += missed
         return due + missed * interval
@@ -176,29 +210,64 @@ class Monitor:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            ok, detail = await self._probe(entry.probe)
+            outcome = await self._probe(entry.probe)
         except Exception as error:  # what a stranger's answer can trigger in us is that endpoint's failure
             self.stats.errors += 1
             _log.exception("probe %s failed unexpectedly", entry.probe.id)
-            ok, detail = False, f"probe error: {type(error).__name__}"
-        self._take(entry, Result(ok, self._clock(), loop.time() - began, detail))
+            outcome = Outcome(False, f"probe error: {type(error).__name__}")
+        took = loop.time() - began
+        self._take(entry, Result(outcome.ok, self._clock(), took, outcome.detail, outcome.expires))
 
     def _take(self, entry: _Entry, result: Result) -> None:
         self.stats.rounds += 1
         self.stats.failed += not result.ok
-        before = entry.track.health
-        entry.track = fold(entry.track, result, entry.probe.check)
-        if entry.track.health != before:
-            self._tell(entry)
+        self._note(entry, result)
+        if self._storm.suspected and not result.ok:
+            self.stats.disbelieved += 1
+            entry.track = replace(entry.track, last=result)
+        else:
+            before = entry.track.health
+            entry.track = fold(entry.track, result, entry.probe.check)
+            if entry.track.health != before:
+                self._tell({entry.probe: entry.track.health})
         self._waiting.discard(entry.probe)
         self._mark_settled()
 
-    def _tell(self, entry: _Entry) -> None:
+    def _note(self, entry: _Entry, result: Result) -> None:
+        """Keep the storm, and see to it that it is judged while it is large."""
+        loop = asyncio.get_running_loop()
+        if result.ok:
+            self._storm.well(entry.probe)
+        else:
+            self._storm.strike(entry.probe, entry.track, loop.time())
+        if self._storm.suspected and not self._storm.large():
+            self._storm.pass_over()
+            _log.warning("the prober is believed again: verdicts follow the checks")
+        elif not self._storm.suspected and self._judging is None and self._storm.large():
+            self._judging = loop.call_later(PATIENCE, self._judge)
+
+    def _judge(self) -> None:
+        self._judging = None
+        if not self._storm.judge(asyncio.get_running_loop().time()):
+            return
+        told = {}
+        for probe, struck in self._storm.struck.items():
+            entry = self._entries[probe]
+            health = replace(struck.before.health, doubt_until=0.0)
+            if entry.track.health != health:
+                told[probe] = health
+            entry.track = replace(struck.before, health=health, last=entry.track.last)
+        failing, known = len(self._storm), self._storm.known
+        _log.error("the prober is suspected: %d of %d fail at once, verdicts are frozen", failing, known)
+        if told:
+            self._tell(told)
+
+    def _tell(self, changes: Mapping[Probe, Health]) -> None:
         try:
-            self._on_change({entry.probe: entry.track.health})
+            self._on_change(changes)
         except Exception:
             self.stats.errors += 1
-            _log.exception("a change of health was not taken: %s", entry.probe.id)
+            _log.exception("a change of health was not taken: %s", ", ".join(probe.id for probe in changes))
 
     def _mark_settled(self) -> None:
         if not self._waiting:

@@ -62,6 +62,7 @@ class Samples:
     probes: Values = _counter("probes", "Finished probes.", "kind", "result")
     probes_late: Values = _counter("probes_late", "Rounds of probes begun too late or left out.")
     probes_running: Values = _gauge("probes_running", "Probes that are running.")
+    prober_suspected: Values = _gauge("prober_suspected", "1 while verdicts are frozen: most fail at once.")
     endpoint_up: Values = _gauge(
         "endpoint_up",
         "1 up, 0 down; not shown while unknown. Family 0 is a target's.",

@@ -81,10 +81,17 @@ impl PyLayer {
         let (layer, columns) = py.detach(|| {
             let layers: Vec<&Layer> = layers.iter().map(|layer| &**layer).collect();
             let (layer, met) = Layer::over(&layers);
-            let column = |at: usize| met.iter().flat_map(move |values| values[at].to_ne_bytes()).collect();
+            let column = |at: usize| {
+                met.iter()
+                    .flat_map(move |values| values[at].to_ne_bytes())
+                    .collect()
+            };
             (layer, (0..layers.len()).map(column).collect::<Vec<Vec<u8>>>())
         });
-        Ok((of(layer), columns.iter().map(|column| PyBytes::new(py, column)).collect()))
+        Ok((
+            of(layer),
+            columns.iter().map(|column| PyBytes::new(py, column)).collect(),
+        ))
     }
 
     fn mapped(&self, py: Python<'_>, values: PyBuffer<u32>) -> PyResult<Self> {

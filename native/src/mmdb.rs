@@ -63,7 +63,7 @@ impl Value {
                 let count = u32::from_ne_bytes(taken(octets)?) as usize;
                 let (text, rest) = octets.split_at_checked(count)?;
                 *octets = rest;
-                Self::Text(str::from_utf8(text).ok()?.to_owned())
+                Self::Text(std::str::from_utf8(text).ok()?.to_owned())
             }
             2 => Self::Whole(i128::from_ne_bytes(taken(octets)?)),
             3 => Self::Float(f64::from_ne_bytes(taken(octets)?)),

@@ -1,13 +1,13 @@
 //! From a client's network to its class in a plan: the databases, lines and own networks compiled to ranges.
 //!
 //! Neighbouring networks of the same class are one range, so a scope comes out as wide as it honestly can. A
-//! look-up reads two neighbouring entries of an index by the first bits of the address, then searches the few
-//! ranges between them.
+//! look-up reads two neighbouring entries of an index by the first bits of the address, more of them where there
+//! are more ranges, and searches the one or two ranges between them.
 
 use std::sync::Arc;
 
 use crate::edns::plain;
-use crate::runs::{Address, Runs};
+use crate::runs::{Address, Runs, TOP};
 use crate::subnet::Subnet;
 
 /// Who knows the class of a client in a plan, and the scope for which it holds, in bits of its family.
@@ -16,37 +16,61 @@ pub trait Classify {
     fn find(&self, plan: u32, subnet: &Subnet) -> Option<(u32, u8)>;
 }
 
-/// The least and the most bits that an index is made over.
-const INDEX: (u32, u32) = (8, 20);
+/// The most bits behind the first ones that the index goes by.
+const MOST: u32 = 20;
 
 /// A family's runs with an index by the first bits of an address.
 pub struct Ranges<A> {
     runs: Runs<A>,
-    /// How many bits an address's bucket is told by.
-    bits: u32,
+    /// By an address's first bits.
+    parts: Vec<Part>,
     /// For each bucket how many runs begin before it; one more for the end.
     index: Vec<u32>,
+}
+
+/// Addresses with the same first bits: where their buckets are, and how many bits more tell those apart.
+#[derive(Clone, Copy)]
+struct Part {
+    at: u32,
+    bits: u32,
+}
+
+impl Part {
+    fn bucket<A: Address>(self, address: A) -> usize {
+        self.at as usize + address.next(self.bits)
+    }
 }
 
 impl<A: Address> Ranges<A> {
     /// Of runs, neighbours of which differ.
     pub fn of(runs: Runs<A>) -> Self {
-        let bits = runs.len().next_power_of_two().ilog2().clamp(INDEX.0, INDEX.1);
-        let mut index = vec![0; A::buckets(bits) + 1];
+        let mut counts = vec![0usize; 1 << TOP];
+        runs.starts().iter().for_each(|start| counts[start.top()] += 1);
+        let mut at = 0;
+        let mut part = |count: &usize| {
+            let bits = count.next_power_of_two().ilog2().min(MOST);
+            at += 1 << bits;
+            Part {
+                at: at - (1 << bits),
+                bits,
+            }
+        };
+        let parts: Vec<Part> = counts.iter().map(&mut part).collect();
+        let mut index = vec![0; at as usize + 1];
         for start in runs.starts() {
-            index[start.bucket(bits) + 1] += 1;
+            index[parts[start.top()].bucket(*start) + 1] += 1;
         }
         let mut sum = 0;
         for entry in &mut index {
             sum += *entry;
             *entry = sum;
         }
-        Self { runs, bits, index }
+        Self { runs, parts, index }
     }
 
     /// What holds at an address, and the prefix length of the largest block around it for which it does.
     pub fn find(&self, address: A) -> (u32, u8) {
-        let bucket = address.bucket(self.bits);
+        let bucket = self.parts[address.top()].bucket(address);
         let (first, end) = (self.index[bucket] as usize, self.index[bucket + 1] as usize);
         let starts = self.runs.starts();
         let next = first + starts[first..end].partition_point(|start| *start <= address);
@@ -64,7 +88,7 @@ impl<A: Address> Ranges<A> {
 
     /// Octets of memory that this takes.
     pub fn size(&self) -> usize {
-        self.runs.size() + 4 * self.index.len()
+        self.runs.size() + size_of_val(&self.parts[..]) + size_of_val(&self.index[..])
     }
 }
 

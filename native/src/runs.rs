@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
+/// How many bits the first step of a look-up goes by: IPv6 is given out in blocks of 12 bits.
+pub const TOP: u32 = 12;
+
 /// An address of one family, as a number.
 pub trait Address: Copy + Ord + Default {
-    /// How many buckets there are when they are told apart by `bits` bits.
-    fn buckets(bits: u32) -> usize;
-    /// Which of those it lies in; it rises with addresses.
-    fn bucket(self, bits: u32) -> usize;
+    /// Its first `TOP` bits.
+    fn top(self) -> usize;
+    /// So many bits behind those.
+    fn next(self, bits: u32) -> usize;
     /// How many of the first bits it has in common with another one.
     fn common(self, other: Self) -> u32;
     /// The address before it; None of the first one.
@@ -19,12 +22,12 @@ pub trait Address: Copy + Ord + Default {
 }
 
 impl Address for u32 {
-    fn buckets(bits: u32) -> usize {
-        1 << bits
+    fn top(self) -> usize {
+        (self >> (32 - TOP)) as usize
     }
 
-    fn bucket(self, bits: u32) -> usize {
-        (self >> (32 - bits)) as usize
+    fn next(self, bits: u32) -> usize {
+        (self << TOP).checked_shr(32 - bits).unwrap_or(0) as usize
     }
 
     fn common(self, other: Self) -> u32 {
@@ -40,19 +43,13 @@ impl Address for u32 {
     }
 }
 
-/// The first address of 2000::/3, all of global unicast: IPv6 buckets tell addresses apart by the bits behind.
-const GLOBAL: u128 = 0x2000 << 112;
-
 impl Address for u128 {
-    fn buckets(bits: u32) -> usize {
-        2 + (1 << bits)
+    fn top(self) -> usize {
+        (self >> (128 - TOP)) as usize
     }
 
-    fn bucket(self, bits: u32) -> usize {
-        match self.checked_sub(GLOBAL) {
-            None => 0,
-            Some(offset) => 1 + (offset >> (125 - bits)).min(1 << bits) as usize,
-        }
+    fn next(self, bits: u32) -> usize {
+        (self << TOP).checked_shr(128 - bits).unwrap_or(0) as usize
     }
 
     fn common(self, other: Self) -> u32 {

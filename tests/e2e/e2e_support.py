@@ -38,7 +38,7 @@ regions:
   east: {{title: East}}
   west: {{title: West}}
 checks:
-  quick: {{type: http, path: /healthz, interval: 200ms, timeout: 200ms, fall: 2, rise: 2}}
+  quick: {{type: http, path: /healthz, interval: 200ms, timeout: 200ms, fall: 2, rise: 2, damping: 0}}
 policies:
   in-order:
     - {{to: [east, west]}}
@@ -133,6 +133,7 @@ class Server:
         self.config.write_text(
             f"listen: {{dns: [{shown}]}}\nzones: zones\nstate: state.sqlite\n"
             f"admin: {{listen: 127.0.0.1:{self.admin_port}, token_file: token}}\n{settings}"
+            'probes: {allow: [127.0.0.0/8, "::1"]}\n'
             + ("" if "lane:" in settings else f"lane: {self.lane}\nthreads: 1\n")
         )
         self.process: subprocess.Popen[bytes] | None = None

@@ -21,7 +21,7 @@ ttl_min: 1s
 nameservers: {{ns1: 127.0.0.1, ns2: [127.0.0.1, "::1"]}}
 regions: {{cn: {{}}, eu: {{}}, us: {{}}}}
 checks:
-  quick: {{type: http, path: /healthz, interval: 200ms, timeout: 200ms, fall: 2, rise: 2}}
+  quick: {{type: http, path: /healthz, interval: 200ms, timeout: 200ms, fall: 2, rise: 2, damping: 0}}
 policies:
   by-place:
     - {{when: {{network: 10.13.200.0/24}}, to: us}}

@@ -19,7 +19,7 @@ MINE = Cookies(SECRETS[:2], require=True)
 
 
 def target() -> Callable[[bytes], None]:
-    asking = Asking(*(lab(replace(TERMS, cookies=MINE)) for _ in range(2)))
+    asking = Asking(lambda: lab(replace(TERMS, cookies=MINE)))
 
     def one(data: bytes) -> None:
         octets = Octets(data)

@@ -26,7 +26,7 @@ TYPES = (1, 28, 5, 16, 6, 255, 65, 252)
 
 
 def target() -> Callable[[bytes], None]:
-    asking = Asking(lab(), lab())
+    asking = Asking(lab)
 
     def one(data: bytes) -> None:
         octets = Octets(data)

@@ -48,7 +48,7 @@ def target() -> Callable[[bytes], None]:
     ring = Keyring((KEY, OTHER), PAYLOAD)
     transfers = Transfers(PEERS, ring, limit=2, payload=PAYLOAD, clock=lambda: NOW)
     transfers.contents = {zone.apex: content(zone, model(), 7) for zone in model().zones}
-    asking = Asking(*(answering(ring) for _ in range(2)))
+    asking = Asking(lambda: answering(ring))
 
     def one(data: bytes) -> None:
         octets = Octets(data)

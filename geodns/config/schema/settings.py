@@ -25,6 +25,7 @@ from geodns.config.schema.types import (
     Text,
     Wait,
     one_of,
+    read_whole,
     text_of,
     whole,
     wrong,
@@ -228,6 +229,28 @@ class ExtendedErrorSettings(Form):
     states: Flag = False
 
 
+def _percent(value: Any) -> int:
+    text = text_of(value, "a share")
+    if text == "off":
+        return 0
+    if not text.endswith("%"):
+        wrong("not-a-share", f"'{text}' is no share", "write 60%, or off")
+    return read_whole(text[:-1].strip(), 1, 100)
+
+
+Percent = Annotated[int, Reads(_percent, {"type": "string", "pattern": r"^(\d+%|off)$"})]
+
+
+class ProbeSettings(Form):
+    """`allow`: networks that probes may reach although they are closed by default.
+
+    `suspect`: the share in percent of what was well that fails at once where the prober is to blame; 0: none.
+    """
+
+    allow: Many[Network] = []
+    suspect: Percent = 60
+
+
 class LimitSettings(Form):
     """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once.
 
@@ -281,5 +304,6 @@ class Settings(Form):
     extended_errors: ExtendedErrorSettings = ExtendedErrorSettings()
     startup_wait: Wait = 10.0
     failover_budget: Wait = 30.0
+    probes: ProbeSettings = ProbeSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()

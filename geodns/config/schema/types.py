@@ -20,6 +20,7 @@ from geodns.core import duration
 T = TypeVar("T")
 MAX_TTL = 0x7FFFFFFF  # RFC 2181 §8
 MAX_WEIGHT = 1_000_000
+MAX_WINDOW = 100  # results of a check that are remembered
 
 
 class Form(BaseModel):
@@ -169,6 +170,21 @@ def whole(low: int, high: int) -> Reads:
     return Reads(lambda value: read_whole(value, low, high), schema)
 
 
+_SHARE = re.compile(r"(\d{1,3}) +of +(\d{1,3})", re.ASCII).fullmatch
+
+
+def _threshold(value: Any) -> tuple[int, int]:
+    """`3` is (3, 0), three in a row; `3 of 5` is (3, 5)."""
+    text = text_of(value, "a count")
+    share = _SHARE(text)
+    if share is None:
+        return read_whole(text, 1, MAX_WINDOW), 0
+    need, of = (read_whole(number, 1, MAX_WINDOW) for number in share.groups())
+    if need > of:
+        wrong("out-of-range", f"'{text}' asks for more than there are", f"did you mean {of} of {need}?")
+    return need, of
+
+
 def _flag(value: Any) -> bool:
     text = text_of(value, "true or false")
     if text not in ("true", "false"):
@@ -275,7 +291,10 @@ Interval = Annotated[float, _seconds(0.1, 86400)]
 Wait = Annotated[float, _seconds(0, 3600)]
 Weight = Annotated[int, whole(0, MAX_WEIGHT)]
 Tier = Annotated[int, whole(1, 100)]
-Times = Annotated[int, whole(1, 100)]
+Threshold = Annotated[
+    tuple[int, int],
+    Reads(_threshold, {"type": ["integer", "string"], "pattern": r"^\d+( +of +\d+)?$", "minimum": 1}),
+]
 Port = Annotated[int, whole(1, 65535)]
 Unsigned32 = Annotated[int, whole(0, 0xFFFFFFFF)]
 Address = Annotated[str, Reads(read_address, _WORDS)]

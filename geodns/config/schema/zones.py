@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
@@ -35,10 +35,11 @@ from geodns.config.schema.types import (
     Span,
     Subdivision,
     Text,
+    Threshold,
     Tier,
-    Times,
     Ttl,
     Unsigned32,
+    Wait,
     Weight,
     one_of,
     read_id,
@@ -144,14 +145,20 @@ def _headers(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(value.items())
 
 
+_RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
+_RCODES = ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL", "NOTAUTH")
+
+
 class CheckForm(Form):
     like: Given[Id] = None
-    type: Given[Annotated[Literal["http", "https", "tcp"], one_of("http", "https", "tcp")]] = None
+    type: Given[Annotated[str, one_of("http", "https", "tcp", "tls", "dns", "icmp")]] = None
     port: Given[Port] = None
     interval: Interval = 3.0
+    retry_interval: Given[Interval] = None
     timeout: Interval = 2.0
-    fall: Times = 3
-    rise: Times = 3
+    fall: Threshold = (3, 0)
+    rise: Threshold = (3, 0)
+    damping: Wait = 10.0
     path: Annotated[str, Reads(_path, {"type": "string", "pattern": "^/"})] = "/"
     method: Annotated[str, one_of("GET", "HEAD", "POST")] = "GET"
     host: Given[Host] = None
@@ -163,6 +170,11 @@ class CheckForm(Form):
     status: Many[Annotated[tuple[int, int], Reads(_status, {"type": ["integer", "string"]})]] = [(200, 299)]
     body: Given[Text] = None
     verify: Flag = True
+    query: Given[Host] = None
+    record: Annotated[str, one_of(*_RECORDS)] = "A"
+    rcode: Annotated[str, one_of(*_RCODES)] = "NOERROR"
+    answer: Given[Text] = None
+    transport: Annotated[str, one_of("udp", "tcp")] = "udp"
 
 
 def _shape(value: Any) -> str:

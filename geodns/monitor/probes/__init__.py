@@ -6,13 +6,15 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 
-from geodns.core.health import Probe
-from geodns.monitor.probes import http, tcp
+from geodns.core.health import Outcome, Probe
+from geodns.monitor.probes import dns, http, icmp, tcp, tls
 from geodns.monitor.probes.failure import describe
+from geodns.monitor.probes.vetting import Vetting
 
 _RESOLVER_THREADS = 8
 
@@ -20,12 +22,14 @@ _RESOLVER_THREADS = 8
 class Prober:
     """Probes an endpoint once. One for a whole monitor; made anywhere, used in one event loop.
 
-    `tls` is the context that verifies certificates (default: the system's authorities); checks with
-    `verify: false` get one that accepts any.
+    `allowed`: networks open to probes although they are closed by default (`vetting`). `authorities`
+    is the context that verifies certificates (default: the system's); checks with `verify: false` get one
+    that accepts any.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._verifying = tls or ssl.create_default_context()
+    def __init__(self, allowed: Iterable[str] = (), authorities: ssl.SSLContext | None = None) -> None:
+        self._vetting = Vetting(allowed)
+        self._verifying = authorities or ssl.create_default_context()
         self._trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._trusting.check_hostname = False
         self._trusting.verify_mode = ssl.CERT_NONE
@@ -33,24 +37,32 @@ class Prober:
         # Threads of its own: names that resolve slowly must not use up the ones that the store waits for.
         self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "geodns-resolve")
 
-    async def __call__(self, p: Probe) -> tuple[bool, str]:
-        """(ok, detail) within `check.timeout` seconds, resolving a host name included."""
+    async def __call__(self, p: Probe) -> Outcome:
+        """What it finds within `check.timeout` seconds, resolving a host name included."""
         try:
             async with asyncio.timeout(p.check.timeout):
-                return await self._ask(p, await self._resolve(p))
+                address = await self._resolve(p)
+                refusal = self._vetting.refusal(address)
+                return Outcome(False, refusal) if refusal else await self._ask(p, address)
         except socket.gaierror as error:
-            return False, describe(error)
+            return Outcome(False, describe(error))
         except TimeoutError:
-            return False, f"timed out after {p.check.timeout:g} s"
+            return Outcome(False, f"timed out after {p.check.timeout:g} s")
 
-    async def _ask(self, p: Probe, address: str) -> tuple[bool, str]:
-        if p.check.kind == "tcp":
-            return await tcp.probe(p, address)
+    async def _ask(self, p: Probe, address: str) -> Outcome:
+        tls_context = self._verifying if p.check.verify else self._trusting
+        match p.check.kind:
+            case "tcp":
+                return await tcp.probe(p, address)
+            case "tls":
+                return await tls.probe(p, address, tls_context)
+            case "dns":
+                return await dns.probe(p, address)
+            case "icmp":
+                return await icmp.probe(p, address)
         if self._session is None:
             self._session = http.open_session()
-        return await http.probe(
-            p, address, self._session, self._verifying if p.check.verify else self._trusting
-        )
+        return await http.probe(p, address, self._session, tls_context)
 
     async def _resolve(self, p: Probe) -> str:
         """The address itself, or the first one that the system prefers for a host name (RFC 6724)."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextvars import ContextVar
 from http import HTTPStatus
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
-from geodns.core.health import DEFAULT_PORTS, Probe
+from geodns.core.health import DEFAULT_PORTS, Outcome, Probe
 from geodns.model import Check
 from geodns.monitor.probes.failure import describe, shorten
+from geodns.monitor.probes.tls import expiry, server_name
 
 MAX_BODY = 64 * 1024  # octets of a response that are searched for `check.body`; the rest is never read
 
@@ -26,7 +30,7 @@ def open_session() -> aiohttp.ClientSession:
     Has no limits of its own either: the schedule caps how many probes run, the prober gives the deadline.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
+        connector=_Connector(limit=0, force_close=True, use_dns_cache=False),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         auto_decompress=False,
@@ -35,12 +39,28 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-async def probe(
-    p: Probe, address: str, session: aiohttp.ClientSession, tls: ssl.SSLContext
-) -> tuple[bool, str]:
-    """Ask `address` (numeric) as the check says: (ok, detail). No deadline of its own."""
+_expires: ContextVar[float | None] = ContextVar("expires", default=None)  # of this probe's certificate
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes when the certificate ends while the connection is at hand: a response may have let go of it."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's signature
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        _expires.set(expiry(connection.transport))
+        return connection
+
+
+async def probe(p: Probe, address: str, session: aiohttp.ClientSession, tls: ssl.SSLContext) -> Outcome:
+    """Ask `address` (numeric) as the check says. No deadline of its own."""
     loop = asyncio.get_running_loop()
     began = loop.time()
+    _expires.set(None)
     try:
         async with session.request(
             p.check.method,
@@ -50,28 +70,29 @@ async def probe(
             ssl=tls,
             server_hostname=server_name(p) if p.check.kind == "https" else None,
         ) as response:
-            return await _judge(p.check, response, began)
+            judged = await _judge(p.check, response, began)
+            return judged._replace(expires=_expires.get())
     except aiohttp.ClientConnectorCertificateError as error:
-        return False, describe(error.certificate_error)
+        return Outcome(False, describe(error.certificate_error))
     except aiohttp.ClientConnectorError as error:
-        return False, describe(error.os_error)
+        return Outcome(False, describe(error.os_error))
     except aiohttp.ServerDisconnectedError:
-        return False, "connection closed without a response"
+        return Outcome(False, "connection closed without a response")
     except aiohttp.ClientResponseError as error:
-        return False, shorten(f"not HTTP: {error.message}")
+        return Outcome(False, shorten(f"not HTTP: {error.message}"))
     except aiohttp.ClientPayloadError:
-        return False, "connection closed in the middle of the body"
+        return Outcome(False, "connection closed in the middle of the body")
     except OSError as error:  # aiohttp.ClientOSError among them
-        return False, describe(error)
+        return Outcome(False, describe(error))
 
 
-async def _judge(check: Check, response: aiohttp.ClientResponse, began: float) -> tuple[bool, str]:
+async def _judge(check: Check, response: aiohttp.ClientResponse, began: float) -> Outcome:
     if not any(low <= response.status <= high for low, high in check.status):
-        return False, f"status {response.status}, want {status_text(check.status)}"
+        return Outcome(False, f"status {response.status}, want {status_text(check.status)}")
     if check.body is not None and not await _holds(response.content, check.body.encode()):
-        return False, shorten(f"body lacks {check.body!r}")
+        return Outcome(False, shorten(f"body lacks {check.body!r}"))
     took = asyncio.get_running_loop().time() - began
-    return True, f"{response.status} {_phrase(response.status)}in {took * 1000:.0f} ms"
+    return Outcome(True, f"{response.status} {_phrase(response.status)}in {took * 1000:.0f} ms")
 
 
 async def _holds(stream: aiohttp.StreamReader, wanted: bytes) -> bool:
@@ -82,11 +103,6 @@ async def _holds(stream: aiohttp.StreamReader, wanted: bytes) -> bool:
             return False
         seen += chunk
     return True
-
-
-def server_name(p: Probe) -> str:
-    """What TLS asks for and verifies: `sni`, else `host`, else the probed address itself."""
-    return p.check.sni or p.check.host or p.address
 
 
 def _url(p: Probe, address: str) -> URL:
