@@ -37,7 +37,9 @@ def available() -> Availability:
     try:
         import geodns._native as native  # noqa: PLC0415 - it need not be there
     except ModuleNotFoundError:
-        return Availability(False, "the native lane is not built (where there is cargo, make builds it)")
+        return Availability(
+            False, "the native lane is not built (where there is cargo, make and pip build it)"
+        )
     except ImportError as error:
         return Availability(False, f"the native lane cannot be loaded: {error}")
     return judged(native.LAYOUT, native.SOURCES, PACKAGE)

@@ -105,7 +105,9 @@ class TestWhatIsHere:
         return self.told(package, "from geodns.native import available; print(available().why)")
 
     def test_nothing_was_built(self, package: Path) -> None:
-        assert self.why(package) == "the native lane is not built (where there is cargo, make builds it)"
+        assert (
+            self.why(package) == "the native lane is not built (where there is cargo, make and pip build it)"
+        )
 
     def test_it_cannot_be_loaded(self, package: Path) -> None:
         (package / "_native.abi3.so").write_bytes(b"no library")
