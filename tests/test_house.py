@@ -45,6 +45,7 @@ APP = (
     "sampling",
     "secondaries",
     "showing",
+    "simulating",
     "threads",
     "verdicts",
 )

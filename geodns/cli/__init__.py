@@ -21,6 +21,7 @@ from geodns.cli.regions import regions
 from geodns.cli.resume import resume
 from geodns.cli.schema import schema
 from geodns.cli.serve import serve
+from geodns.cli.simulate import simulate
 from geodns.cli.status import status
 from geodns.errors import GeodnsError
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="An authoritative DNS server that answers with the nearest healthy address.",
 )
 app.add_typer(demo, name="demo")
-for verb in (serve, check, explain, ask, schema, status, regions, pause, resume, import_, export):
+for verb in (serve, check, explain, ask, schema, status, regions, pause, resume, import_, export, simulate):
     app.command(verb.__name__.rstrip("_"))(verb)
 
 

@@ -10,21 +10,16 @@ disagree rounds are `retry_interval` apart instead, and the grid waits.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
+from geodns.core.rounds import FIRST_ROUND, LATE, following, phase
 from geodns.monitor.storm import PATIENCE, Storm, Suspects
 
 _log = logging.getLogger(__name__)
-
-FIRST_ROUND = 1.0  # seconds over which probes that nothing is known of are spread
-MOMENT = 1e-6  # share of the interval that tells two points of the grid apart
-LATE = 0.1  # share of the interval by which a start may miss its time before it counts as late
 
 
 @dataclass(slots=True)
@@ -97,7 +92,7 @@ class Monitor:
         for probe in probes - self._entries.keys():
             name = probe.id
             health = (remembered or {}).get(name) or heirs.get((probe.address, probe.port), Health())
-            self._add(probe, _phase(name), replace(health, doubt_until=0.0))
+            self._add(probe, phase(name), replace(health, doubt_until=0.0))
         self._mark_settled()
         healths = {probe: entry.track.health for probe, entry in self._entries.items()}
         await asyncio.gather(*ended, return_exceptions=True)
@@ -135,16 +130,16 @@ class Monitor:
             self._judging.cancel()
         await asyncio.gather(*self._remove(list(self._entries.values())), return_exceptions=True)
 
-    def _add(self, probe: Probe, phase: float, health: Health) -> None:
+    def _add(self, probe: Probe, part: float, health: Health) -> None:
         now = asyncio.get_running_loop().time()
         interval = probe.check.interval
-        entry = _Entry(probe, Track(health), now + phase * interval)
+        entry = _Entry(probe, Track(health), now + part * interval)
         self._entries[probe] = entry
         if health.verdict is Verdict.UP:
             self._storm.well(probe)
         if health.verdict is Verdict.UNKNOWN:
             self._waiting.add(probe)
-            self._arm(entry, now + phase * min(interval, FIRST_ROUND))
+            self._arm(entry, now + part * min(interval, FIRST_ROUND))
         else:
             self._arm(entry, entry.grid)
 
@@ -188,23 +183,11 @@ class Monitor:
 
     def _next(self, entry: _Entry) -> float:
         check, now = entry.probe.check, asyncio.get_running_loop().time()
-        retried, between = entry.retry, gap(entry.track, check)
+        between = gap(entry.track, check)
+        due, missed = following(entry.grid, entry.due, check.interval, between, now, retried=entry.retry)
         entry.retry = between < check.interval
-        if entry.retry:
-            return max(now, entry.due + between)
-        return self._on_grid(entry, now, after=MOMENT if retried else 0.5)
-
-    def _on_grid(self, entry: _Entry, now: float, after: float) -> float:
-        """The next point of the grid, `after` intervals past the last round; missed ones count as late.
-
-        After a retry any point will do: to wait for a later one would delay what the failover counts on.
-        """
-        interval = entry.probe.check.interval
-        due = entry.grid + math.ceil((entry.due - entry.grid) / interval + after) * interval
-        behind = (now - due) / interval
-        missed = max(0, math.ceil(behind - LATE))
         self.stats.late += missed
-        return due + missed * interval
+        return due
 
     async def _round(self, entry: _Entry) -> None:
         loop = asyncio.get_running_loop()
@@ -272,9 +255,3 @@ class Monitor:
     def _mark_settled(self) -> None:
         if not self._waiting:
             self._settled.set()
-
-
-def _phase(probe_id: str) -> float:
-    """A number in [0, 1), the same for a probe in every run, so that starts are spread and stay so."""
-    digest = hashlib.blake2b(probe_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64

@@ -1,0 +1,44 @@
+"""Resolvers with caches: honest ones, ones with a minimum TTL of their own, ones that serve stale data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+MINIMUM = 60  # seconds for which a minimum-TTL resolver keeps everything at least
+
+
+class Manner(StrEnum):
+    HONEST = "honest"
+    MINIMUM = "minimum-TTL"
+    STALE = "serve-stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer's addresses or targets, and the seconds for which it may be kept."""
+
+    values: tuple[str, ...]
+    ttl: int
+
+
+class Resolver:
+    """One question's cache in front of `upstream`. A serve-stale one tells what has expired once more while
+    it fetches anew, as unbound's serve-expired does.
+    """
+
+    def __init__(self, manner: Manner, upstream: Callable[[], Told]) -> None:
+        self._manner = manner
+        self._upstream = upstream
+        self._told: Told | None = None
+        self._until = 0.0
+
+    def resolve(self, now: float) -> Told:
+        """What a client is told; `now` is true time in seconds."""
+        if self._told is not None and now < self._until:
+            return self._told
+        before, self._told = self._told, self._upstream()
+        least = MINIMUM if self._manner is Manner.MINIMUM else 0
+        self._until = now + max(self._told.ttl, least)
+        return before if before is not None and self._manner is Manner.STALE else self._told
