@@ -64,6 +64,9 @@ differential: $(STAMP)  ## compare with NSD, Knot and BIND: make differential N=
 lanes: $(STAMP) native  ## put the same packets to both lanes: make lanes N=10000000 SEED=0
 	PYTHONPATH=.:tests $(BIN)/python -m tests.lanes --n $(or $(N),100000) --seed $(or $(SEED),0)
 
+simulate: $(STAMP)  ## hold the told bound against many seeds of faults: make simulate N=10000
+	SEEDS=$(or $(N),10000) $(BIN)/python -m pytest tests/test_sim.py -k bound
+
 coverage: $(STAMP)  ## branch coverage of the code that packets pass: less than all of it fails
 	@mkdir -p build
 	$(BIN)/python -m coverage run -m pytest $(PACKET_TESTS) --deselect $(A_MILLION)

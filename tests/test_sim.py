@@ -5,6 +5,7 @@ A failing seed is in the message; `geodns simulate` prints its faults as lines t
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from random import Random
@@ -21,7 +22,7 @@ from geodns.sim.faults import Fault, invent, parse
 from geodns.sim.resolvers import Manner, Resolver, Told
 from geodns.sim.simulation import Outcome, Simulation
 
-SEEDS = 1000
+SEEDS = int(os.environ.get("SEEDS", "1000"))
 LENGTH = 120.0
 CLIENT = "198.51.100.7"
 ZONE = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import isfinite
 
 from geodns.core import duration
 from geodns.sim.simulation import Outcome, Seen
@@ -27,10 +28,11 @@ def text(outcome: Outcome, length: float, bounds: dict[str, float]) -> str:
 
 
 def _figures(seen: Seen, bound: float) -> list[str]:
+    limit = f"the bound for honest resolvers is {bound:.0f} s" if isfinite(bound) else "no bound: unchecked"
     return [
         f"  availability   {seen.availability:.3%}, {seen.failed.total()} of {seen.connections.total()} "
         f"connections failed, {seen.empty} empty answers",
-        f"  told wrongly   {seen.wrong:.0f} s at most (the bound for honest resolvers is {bound:.0f} s)",
+        f"  told wrongly   {seen.wrong:.0f} s at most ({limit})",
     ]
 
 
