@@ -357,10 +357,7 @@ class Server:
             if self.databases.changed():
                 async with self._loading:
                     found = await asyncio.to_thread(self.databases.reload)
-                    try:
-                        await relocate(self)
-                    except GeodnsError as error:
-                        found = (*found, error)
+                    await relocate(self)
                 self.database_problem = [str(problem) for problem in found]
                 for line in self.database_problem:
                     log.error("a geo database was not taken", problem=line)

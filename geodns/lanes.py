@@ -63,10 +63,7 @@ class PythonLane:
         return index
 
     async def places(self, geography: Geography, sheets: Sheets) -> Classifier | None:
-        """Where all clients are, if this lane wants that known; their classes are numbered in `sheets` then.
-
-        Raises GeodnsError where a database cannot be read.
-        """
+        """Where all clients are, if this lane wants to know; their classes are numbered in `sheets` then."""
         return None
 
     def replay(self, index: Index, sheets: tuple[Sheet, ...], hooks: Hooks, terms: Terms) -> Replay:

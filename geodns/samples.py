@@ -134,6 +134,7 @@ def _listeners(server: Server) -> dict[str, Numbers]:
     silent: Numbers = {}
     faults: Numbers = {}
     events: Numbers = {}
+    passed: Numbers = {}
     for transport, listeners in (("udp", server.udp), ("tcp", server.tcp)):
         for listener in listeners:
             key = (transport, f"{listener.address}:{listener.port}")
@@ -145,6 +146,7 @@ def _listeners(server: Server) -> dict[str, Numbers]:
         events[*key, "unsent"] = udp.stats.unsent
         events[*key, "receive buffer full"] = udp.overflowed
         events[*key, "no room to pass it on"] = udp.stats.unpassed
+        passed[key[1:]] = udp.stats.passed
     for tcp in server.tcp:
         key = ("tcp", f"{tcp.address}:{tcp.port}")
         events[*key, "malformed"] = tcp.stats.malformed
@@ -157,6 +159,7 @@ def _listeners(server: Server) -> dict[str, Numbers]:
         "silent": silent,
         "faults": faults,
         "dropped": events,
+        "passed": passed,
         "connections": connections,
     }
 

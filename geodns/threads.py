@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
+import structlog
+
 from geodns import _native
 from geodns.config.schema.settings import Listen, Settings
 from geodns.core.compile.sheets import Sheets, Widest
@@ -17,12 +19,15 @@ from geodns.core.native import NativeIndex, NativeReplay
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Names, Sheet
 from geodns.core.terms import Terms
+from geodns.errors import GeodnsError
 from geodns.geo.compiled import Compiler
 from geodns.geo.locate import Geography
 from geodns.lanes import PythonLane
 from geodns.serve.door import Door
 from geodns.serve.native import NativeListener, Tell
 from geodns.serve.udp import UdpListener
+
+log = structlog.get_logger("geodns")
 
 WAITING = 1024  # packets that wait for Python, and as many for the log
 
@@ -36,6 +41,7 @@ class NativeLane(PythonLane):
         super().__init__(settings)
         self.threads = threads
         self._tell = tell
+        self._slowed = ""
         self._compiler = Compiler(settings.limits.classes)
         self._lane: _native.Lane | None = None
         self._listeners: list[NativeListener] = []
@@ -51,7 +57,8 @@ class NativeLane(PythonLane):
             )
 
     def told(self) -> Mapping[str, object]:
-        return {"lane": self.name, "threads": self.threads}
+        told: dict[str, object] = {"lane": self.name, "threads": self.threads}
+        return told | {"lane_why": self._slowed} if self._slowed else told
 
     def listeners(self, listen: list[Listen], door: Door) -> list[UdpListener]:
         limit, threads, tell = self.settings.limits.udp_payload, self.threads, self._tell
@@ -61,10 +68,17 @@ class NativeLane(PythonLane):
     async def index(self, names: Names) -> Index:
         return await asyncio.to_thread(NativeIndex, names)
 
-    async def places(self, geography: Geography, sheets: Sheets) -> _native.Classifier:
+    async def places(self, geography: Geography, sheets: Sheets) -> _native.Classifier | None:
+        """None where a database cannot be read as a whole: threads leave what is steered to Python then."""
         plans = [classes.plan for classes in sheets.classes]
         compile_ = partial(self._compiler.compile, plans, geography.databases, geography.lines)
-        compiled = await asyncio.to_thread(compile_)
+        self._slowed = ""
+        try:
+            compiled = await asyncio.to_thread(compile_)
+        except GeodnsError as error:
+            self._slowed = f"steered names are answered by Python: {error}"
+            log.error("the native lane does not know where clients are", why=self._slowed)
+            return None
         widest = self.settings.ecs.widest
         return compiled.classifier(sheets.classes, Widest(widest.ipv4, widest.ipv6))
 

@@ -94,6 +94,10 @@ class TestTalkingToTheServer:
         [
             ({"lane": "native", "threads": 2}, "native lane, 2 threads on each address"),
             ({"lane": "native", "threads": 1}, "native lane, 1 thread on each address"),
+            (
+                {"lane": "native", "threads": 1, "lane_why": "fog"},
+                "native lane, 1 thread on each address: fog",
+            ),
             ({"lane": "python", "lane_why": "it rains"}, "python lane: it rains"),
             ({"lane": "python"}, "python lane"),
         ],

@@ -51,7 +51,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _lane(found: Mapping[str, Any]) -> str:
     lane, threads, why = f"{found.get('lane', '?')} lane", found.get("threads"), found.get("lane_why")
     if threads:
-        return f"{lane}, {threads} thread{'' if threads == 1 else 's'} on each address"
+        lane = f"{lane}, {threads} thread{'' if threads == 1 else 's'} on each address"
     return f"{lane}: {why}" if why else lane
 
 

@@ -53,6 +53,7 @@ class Samples:
     dropped: Values = _counter(
         "listener_events", "What listeners dropped, evicted or closed.", "transport", "address", "event"
     )
+    passed: Values = _counter("passed_queries", "UDP queries that threads left to Python.", "address")
     connections: Values = _gauge("tcp_connections", "Open TCP connections.", "address")
 
     classes: Values = _gauge("classes", "Classes of clients met, by policy.", "policy")
