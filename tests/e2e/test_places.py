@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import maxminddb
 import pytest
 from e2e_support import Server, until
-
-from geodns.demo.databases import EXAMPLES
+from geo_support import write
 
 LANES_OF_ITS_OWN = True
 ZONE = """
@@ -28,11 +27,11 @@ COUNTRIES = "databases: {{city: {city}, synthetic: true}}\nlane: native\nthreads
 
 
 @pytest.fixture
-def city(tmp_path: Path, databases: Mapping[str, Path]) -> Path:
-    """A City database that the test may change."""
-    copy = tmp_path / "city.mmdb"
-    copy.write_bytes(databases["city"].read_bytes())
-    return copy
+def city(tmp_path: Path) -> Path:
+    """A City database that the test may change, of more blocks than are looked at when it is opened."""
+    said = {f"1.{i >> 8}.{i & 255}.0/24": {"country": {"iso_code": ("JP", "KR")[i % 2]}} for i in range(600)}
+    said[CHINA], said[GERMANY] = {"country": {"iso_code": "CN"}}, {"country": {"iso_code": "DE"}}
+    return write(tmp_path / "city.mmdb", "City", said)
 
 
 def answers(server: Server) -> tuple[list[str], list[str]]:
@@ -57,7 +56,7 @@ def test_threads_know_where_clients_are(serve: Callable[..., Server], city: Path
 def test_a_database_that_threads_cannot_read_leaves_steered_names_to_python(
     serve: Callable[..., Server], city: Path
 ) -> None:
-    """A pointer of the tree that leads nowhere, where neither a sample nor one of our clients comes along."""
+    """A pointer of the tree that leads nowhere, where nobody comes along who looks up one address."""
     whole = city.read_bytes()
     city.write_bytes(_damaged(whole))
     server = serve(ZONE, COUNTRIES.format(city=city)).start()
@@ -73,10 +72,10 @@ def test_a_database_that_threads_cannot_read_leaves_steered_names_to_python(
 
 
 def _damaged(whole: bytes) -> bytes:
-    """The tree's record for one of the examples leads far beyond the file."""
+    """The tree's record for the last of the blocks before our clients' leads far beyond the file."""
     about = maxminddb.open_database(io.BytesIO(whole), maxminddb.MODE_FD).metadata()
     size = about.record_size // 4  # octets of a node, which is two records
-    network = ip_network(EXAMPLES["Tokyo, IPv6"])
+    network = ip_network("1.2.87.0/24")
     node, address = 0, int(network.network_address)
     for bit in range(127, -1, -1):
         at = size * node + size // 2 * (address >> bit & 1)
