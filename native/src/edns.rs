@@ -218,9 +218,37 @@ pub fn source(client: IpAddr) -> Subnet {
 ///
 /// What is written behind it until `close` are its options.
 pub fn open(out: &mut Vec<u8>, payload: u16, dnssec_ok: bool, rcode: u16) {
-    out.extend_from_slice(&[0, 0, 41]);
-    out.extend_from_slice(&payload.to_be_bytes());
-    out.extend_from_slice(&[(rcode >> 4) as u8, 0, (dnssec_ok as u8) << 7, 0, 0, 0]);
+    out.extend_from_slice(&fixed(payload, dnssec_ok, rcode, 0));
+}
+
+fn fixed(payload: u16, dnssec_ok: bool, rcode: u16, size: u16) -> [u8; FIXED] {
+    let ([p, q], [s, t]) = (payload.to_be_bytes(), size.to_be_bytes());
+    [
+        0,
+        0,
+        41,
+        p,
+        q,
+        (rcode >> 4) as u8,
+        0,
+        (dnssec_ok as u8) << 7,
+        0,
+        s,
+        t,
+    ]
+}
+
+/// A reply's OPT record with a Client Subnet option and nothing else: what most have, written at once.
+pub fn with_subnet(out: &mut Vec<u8>, payload: u16, dnssec_ok: bool, rcode: u16, asked: &[u8], scope: u8) {
+    const LONGEST: usize = 20; // octets of an option that was read
+    let mut record = [0; FIXED + 4 + LONGEST];
+    let size = asked.len();
+    record[..FIXED].copy_from_slice(&fixed(payload, dnssec_ok, rcode, size as u16 + 4));
+    record[FIXED + 1] = code::CLIENT_SUBNET as u8;
+    record[FIXED + 3] = size as u8;
+    record[FIXED + 4..FIXED + 4 + size].copy_from_slice(asked);
+    record[FIXED + 7] = scope;
+    out.extend_from_slice(&record[..FIXED + 4 + size]);
 }
 
 /// Set the length of the OPT record that begins at `start`, all behind which are its options.

@@ -56,6 +56,11 @@ impl Asked<'_> {
     /// Write the OPT record of the reply, if one is due; `scope`: of a Client Subnet option that is echoed.
     pub fn opt(&self, out: &mut Vec<u8>, terms: &Terms, limit: u16, scope: Option<u8>, rcode: u16) {
         let Some(edns) = &self.edns else { return };
+        if let (Some(scope), Some(asked), None, false, false) =
+            (scope, edns.subnet_option, &self.cookie, edns.nsid, edns.keepalive)
+        {
+            return edns::with_subnet(out, terms.payload, edns.dnssec_ok, rcode, asked, scope);
+        }
         let start = out.len();
         edns::open(out, terms.payload, edns.dnssec_ok, rcode);
         if let (Some(scope), Some(asked)) = (scope, edns.subnet_option) {

@@ -380,10 +380,11 @@ fn flat(row: &Row) -> Option<u8> {
 /// Header and question of an answer.
 fn head(out: &mut Vec<u8>, packet: &[u8], end: usize, flags: u16, sections: Sections, opt: bool) {
     let desired = u16::from(packet[2] & 1) << 8;
-    let word = (flags & !(FLAG_DNAME | FLAG_NO_SUBNET) | flag::QR | desired).to_be_bytes();
+    let word = ((flags & !(FLAG_DNAME | FLAG_NO_SUBNET)) | flag::QR | desired).to_be_bytes();
     let [an, ns, ar] = [sections.an, sections.ns, sections.ar + u16::from(opt)].map(u16::to_be_bytes);
-    out.extend_from_slice(&[packet[0], packet[1], word[0], word[1], 0, 1]);
-    out.extend_from_slice(&[an[0], an[1], ns[0], ns[1], ar[0], ar[1]]);
+    let [id, counts] = [[packet[0], packet[1]], [0, 1]];
+    let header = [id, word, counts, an, ns, ar];
+    out.extend_from_slice(header.as_flattened());
     out.extend_from_slice(&packet[HEADER..end]);
 }
 
