@@ -138,7 +138,7 @@ class Lane:
         """Look up classes elsewhere from now on."""
 
     def publish(self, changed: Sequence[tuple[int, Sheet]]) -> None:
-        """Put other sheets in the places of some."""
+        """Put other sheets in the places of some. Returns when no thread answers from those any more."""
 
     def fill(self, sheet: int, number: int, made: AnswerSet) -> None:
         """Add the answer set of a class to a sheet."""

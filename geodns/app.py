@@ -33,6 +33,7 @@ from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
+from geodns.core.table import Sheet
 from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
 from geodns.errors import ConfigError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
@@ -234,12 +235,15 @@ class Server:
         """Take an event into the world and the answers: both are new when this returns."""
         before = self.world
         self.world, touched = apply(before, event)
-        self.replay.collect()
-        self.replay.publish(self.sheets.rebuild(self.world, touched))
+        self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
             self._tell_outages(touched)
         if self._watcher is not None and isinstance(event, Observed):
             self._watcher(before, self.world, event.health)
+
+    def _publish(self, sheets: tuple[Sheet, ...]) -> None:
+        self.replay.publish(sheets)
+        self.replay.collect()
 
     def _tell_outages(self, touched: frozenset[str]) -> None:
         """Log which pools lost their last available region, and which got one back: one line for all."""
@@ -296,7 +300,7 @@ class Server:
 
     def _adopt(self, prepared: Prepared) -> None:
         """Put a reading into service."""
-        self.world = catch_up(self, prepared)
+        world = catch_up(self, prepared)
         sheets = prepared.sheets
         hooks = Hooks(sheets.tally, self._classify, sheets.fill, prepared.places)
         if hasattr(self, "replay"):
@@ -305,7 +309,8 @@ class Server:
         else:
             self.replay = self.lane.replay(prepared.index, sheets.sheets, hooks, self.agreement.terms)
             self.replay.sign(self.secondaries.signed(self.replay))
-        self.sheets, self.reading, self.geography = sheets, prepared.reading, prepared.geography
+        self.world, self.sheets = world, sheets
+        self.reading, self.geography = prepared.reading, prepared.geography
         self.secondaries.adopt(self.reading.contents)
         self._out &= self.world.pools.keys()
         gc.freeze()  # what lives until the next load need not be walked through for cycles

@@ -66,7 +66,10 @@ class NativeLane(PythonLane):
         return [*self._listeners]
 
     async def index(self, names: Names) -> Index:
-        return await asyncio.to_thread(NativeIndex, names)
+        try:
+            return await asyncio.to_thread(NativeIndex, names)
+        except ValueError as error:
+            raise GeodnsError(f"this is a bug: {error}") from error
 
     async def places(self, geography: Geography, sheets: Sheets) -> _native.Classifier | None:
         """None where a database cannot be read as a whole: threads leave what is steered to Python then."""

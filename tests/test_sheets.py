@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
+from geodns.core.health import Health, Verdict
 from geodns.core.names import from_text
 from geodns.core.replay import STREAM
-from geodns.core.world import differing
+from geodns.core.table import Sheet
+from geodns.core.world import Observed, apply, differing
 from geodns.model import Model
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=30)
@@ -315,3 +317,20 @@ def test_names_on_one_pool_share_their_sheets(tmp_path: Path) -> None:
     assert sorted(s.rtype for s in specs) == [1, 28]
     assert lab.ask("n7.z.test", subnet="10.2.0.0/24").values == ["192.0.2.23"]
     assert lab.replay.look_up(from_text("n7.z.test."), 1) is lab.replay.look_up(from_text("n8.z.test."), 1)
+
+
+def test_what_is_answered_until_the_swap_is_booked_to_the_region_that_it_was_answered_from(lab: Lab) -> None:
+    asked(lab, "other.z.test", "A", "10.1.0.0/24")
+    (set_,) = (set_ for sheet in lab.sheets.sheets for set_ in sheet.sets.values())
+    health = {probe: Health(Verdict.DOWN) for probe in lab.probes("other/south")}
+    world, touched = apply(lab.world, Observed(health))
+
+    def publish(sheets: tuple[Sheet, ...]) -> None:
+        lab.tally[set_.slot] += 10
+
+    lab.sheets.rebuild(world, touched, publish)
+    assert lab.sheets.regions == {("z.test/other", "south"): 11}
+    lab.tally[set_.slot] += 5
+    lab.sheets.settle()
+    assert lab.sheets.regions["z.test/other", "south"] == 11
+    assert sum(lab.sheets.regions.values()) == 16

@@ -144,12 +144,12 @@ impl PyLane {
     }
 
     /// Put other sheets in the places of some.
-    fn publish(&self, changed: Vec<(usize, Bound<'_, PyAny>)>) -> PyResult<()> {
+    fn publish(&self, py: Python<'_>, changed: Vec<(usize, Bound<'_, PyAny>)>) -> PyResult<()> {
         let mut sheets = self.lane.content().table.sheets.clone();
         for (number, changed) in changed {
             *place(&mut sheets, number)? = Arc::new(sheet(&changed)?);
         }
-        self.lane.change(|content| content.table.sheets = sheets);
+        py.detach(|| self.lane.change_over(|content| content.table.sheets = sheets));
         Ok(())
     }
 

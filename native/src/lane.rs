@@ -135,6 +135,12 @@ impl Lane {
         self.content.store(Arc::new(content));
     }
 
+    /// The same, and when this returns no thread answers from what was before.
+    pub fn change_over(&self, change: impl FnOnce(&mut Content)) {
+        self.change(change);
+        self.epochs.wait_until_left(self.epochs.advance(), LEAVE);
+    }
+
     /// Swap in another table with counters of its own; what was counted of the one before, all of it.
     pub fn replace(&self, table: Table, places: Option<Arc<Classifier>>) -> Counted {
         let before = self.content.load_full();

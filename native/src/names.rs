@@ -57,6 +57,7 @@ pub struct Names {
     depth: usize,
     rows: Vec<Row>,
     sheets: usize,
+    counters: usize,
     bodies: Vec<u8>,
 }
 
@@ -82,6 +83,7 @@ impl Names {
             depth: parts.depth,
             rows: Vec::new(),
             sheets: 0,
+            counters: 0,
             bodies: Vec::new(),
         };
         let mut at = LINE; // 0 is no place: it means an empty slot
@@ -94,6 +96,12 @@ impl Names {
             .rows
             .iter()
             .map(|row| (row.sheet + 1) as usize)
+            .max()
+            .unwrap_or(0);
+        found.counters = parts
+            .rows
+            .iter()
+            .map(|row| row.slot as usize + 1)
             .max()
             .unwrap_or(0);
         found.rows = parts.rows;
@@ -182,11 +190,7 @@ impl Names {
 
     /// How many counters rows name.
     pub fn counters(&self) -> usize {
-        self.rows
-            .iter()
-            .map(|row| row.slot as usize + 1)
-            .max()
-            .unwrap_or(0)
+        self.counters
     }
 
     /// A row's body without what may be left out, and with it.

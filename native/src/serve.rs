@@ -92,18 +92,32 @@ impl Service {
             threads: Mutex::default(),
         };
         for (index, (socket, handler)) in sockets.into_iter().zip(handlers).enumerate() {
-            let (shared, seat) = (service.shared.clone(), options.epochs.seat());
-            let thread = Builder::new()
-                .name(format!("{NAME}{}", options.first + index))
-                .spawn(move || Worker::new(&shared, index, &socket, handler, seat).run())?;
-            let pinned = match options.cores {
-                [] => Ok(()),
-                cores => pin(&thread, cores[index % cores.len()]),
-            };
-            locked(&service.threads).push(thread);
-            pinned?;
+            if let Err(error) = service.begin(index, socket, handler, options) {
+                // The sockets stay the caller's, to read from: threads see by themselves that it is over.
+                locked(&service.shared.sockets).clear();
+                return Err(error);
+            }
         }
         Ok(service)
+    }
+
+    fn begin<H: Handler + 'static>(
+        &self,
+        index: usize,
+        socket: Arc<Socket>,
+        handler: H,
+        options: &Options<'_>,
+    ) -> io::Result<()> {
+        let (shared, seat) = (self.shared.clone(), options.epochs.seat());
+        let thread = Builder::new()
+            .name(format!("{NAME}{}", options.first + index))
+            .spawn(move || Worker::new(&shared, index, &socket, handler, seat).run())?;
+        let pinned = match options.cores {
+            [] => Ok(()),
+            cores => pin(&thread, cores[index % cores.len()]),
+        };
+        locked(&self.threads).push(thread);
+        pinned
     }
 
     /// Stop answering and close the sockets: when this returns no thread is left. Harmless when stopped.
@@ -224,8 +238,8 @@ impl<'a, H: Handler> Worker<'a, H> {
 
     fn serve(&mut self) {
         loop {
-            if self.next < self.received {
-                self.answer();
+            if self.received > 0 {
+                self.answer(); // after a panic: those behind it, if any
                 self.publish(); // whoever has a reply finds it counted
                 self.counts.unsent += self.batch.send();
                 self.handler.idle();

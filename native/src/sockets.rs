@@ -241,7 +241,7 @@ impl<'a> Batch<'a> {
                 message.msg_hdr.msg_controllen = CONTROL as _;
             }
         }
-        self.received = 0;
+        (self.received, self.written) = (0, 0);
         // SAFETY: the headers point to vectors, names and controls of the lengths that they say, all in cells that
         // this batch owns; no reference into them is alive, for `packet` lends them only as long as `self`.
         let got = unsafe {

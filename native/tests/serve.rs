@@ -225,6 +225,45 @@ fn a_panic_costs_one_reply_and_is_counted() {
 }
 
 #[test]
+fn a_panic_at_the_end_of_a_batch_costs_the_others_nothing_either() {
+    let server = serve("127.0.0.1");
+    let (first, second) = (server.client("127.0.0.1"), server.client("127.0.0.1"));
+    for _ in 0..3 {
+        server.handler.hold.store(true, Ordering::Relaxed);
+        for packet in std::iter::repeat_n(&b"a"[..], BATCH - 4).chain([&b"bug"[..]]) {
+            first.send(packet).unwrap();
+        }
+        server.handler.hold.store(false, Ordering::Relaxed);
+        for _ in 0..BATCH - 4 {
+            assert_eq!(hear(&first), b"re:a");
+        }
+        assert_eq!(ask(&second, b"b"), b"re:b", "nobody gets another one's reply");
+    }
+    until(|| server.counts().faults == 3);
+}
+
+#[test]
+fn where_it_cannot_be_started_the_sockets_are_as_they_were() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (at, kept) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+    let epochs = Arc::new(Epochs::default());
+    let options = Options {
+        epochs: &epochs,
+        waiting: 1,
+        cores: &[100_000],
+        first: 0,
+    };
+    let sockets = vec![Socket::new(socket.into()).unwrap()];
+    assert!(Service::start(sockets, vec![Echo::default()], &options).is_err());
+    kept.set_read_timeout(Some(PATIENCE)).unwrap();
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .send_to(b"to whom", at)
+        .unwrap();
+    assert_eq!(kept.recv(&mut [0; 16]).unwrap(), 7);
+}
+
+#[test]
 fn what_is_passed_is_answered_from_the_asked_address() {
     for (address, asked) in [
         ("127.0.0.1", "127.0.0.1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
@@ -18,6 +18,7 @@ from geodns.core.world import Override, World
 from geodns.model import Endpoint, Pick, Pool
 
 MAX_PLACES = 1 << 16
+Publish = Callable[[tuple[Sheet, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,18 @@ class Sheets:
                     left -= 1
                     yield index, number, self.fill(index, number)
 
-    def rebuild(self, world: World, touched: frozenset[str]) -> tuple[Sheet, ...]:
-        """The sheets after a change of the world: touched pools anew, the others as they were."""
-        self.settle()
+    def rebuild(
+        self, world: World, touched: frozenset[str], publish: Publish = lambda sheets: None
+    ) -> tuple[Sheet, ...]:
+        """The sheets after a change of the world: touched pools anew, the others as they were.
+
+        `publish` puts them into service, and sees to it that all that was answered before is counted: it is
+        booked by the odds that it was answered by.
+        """
         self.world = world
         self._conditions = _Conditions(world)
         shared: dict[tuple[str, int, int, int], Odds] = {}
+        made: dict[tuple[int, int], Odds] = {}
         sheets = list(self.sheets)
         for index, spec in enumerate(self.specs):
             if spec.pool not in touched:
@@ -147,10 +154,14 @@ class Sheets:
                 key = (spec.pool, old.plan, number, FAMILY[spec.rtype])
                 if key not in shared:
                     shared[key] = self._odds_of(index, number)
-                sets[number] = self._make(index, number, shared[key])
+                made[index, number] = shared[key]
+                sets[number] = answer_set(spec, shared[key], self._settled[index, number][0])
             self._sets[index] = sets
             sheets[index] = Sheet(old.plan, old.sticky, old.empty, old.empty_ttl, sets)
         self.sheets = tuple(sheets)
+        publish(self.sheets)
+        self.settle()
+        self._odds |= made
         return self.sheets
 
     def odds(self, sheet: int, number: int) -> Odds:
