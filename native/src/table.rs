@@ -24,7 +24,7 @@ pub enum Pick {
 /// What an extended error may say of an answer (`table.STATES`).
 pub const STATES: [&str; 3] = [
     "",
-    "fail open: no endpoint of the pool is known to be up",
+    "fail open: no endpoint is known to be up",
     "paused: every region for this client is",
 ];
 /// Slots of a sticky answer set.
