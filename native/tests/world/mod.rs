@@ -89,6 +89,11 @@ impl Builder {
     }
 }
 
+/// A name of 255 octets that is steered.
+fn longest() -> String {
+    format!("{0}.{0}.{0}.{1}.z.test", "x".repeat(63), "x".repeat(54))
+}
+
 /// The parts that `table` is made of.
 pub fn parts() -> Parts {
     let mut b = Builder::default();
@@ -154,6 +159,7 @@ pub fn parts() -> Parts {
         );
     }
     b.name("alias.z.test", &[(1, chained)], nodata, nxdomain);
+    b.name(&longest(), &[(1, steered[2])], nodata, nxdomain);
     b.parts
 }
 
@@ -254,7 +260,7 @@ pub fn terms() -> Terms {
     Terms {
         payload: 1232,
         identity: false,
-        nsid: Some(b"id".to_vec()),
+        nsid: Some(vec![b'i'; 128]), // as many as the settings allow
         cookies: Some(Cookies {
             secrets: vec![[1; 16], [2; 16]],
             require: false,
@@ -343,6 +349,15 @@ pub fn queries() -> Vec<Vec<u8>> {
         0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 10, 1, 2,
     ];
     let cookie = [&[0, 0, 41, 2, 0, 0, 0, 0x80, 0, 0, 12, 0, 10, 0, 8][..], &[7; 8]].concat();
+    let all = [
+        &[
+            0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 40, 0, 3, 0, 0, 0, 10, 0, 8, 7, 7, 7, 7, 7, 7, 7, 7, 0, 8, 0, 20,
+        ][..],
+        &[
+            0, 2, 128, 0, 0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+        ],
+    ];
+    let most = query(&name(&longest()), 1, &all.concat());
     names
         .map(|text| {
             if text == "z.test" {
@@ -353,5 +368,6 @@ pub fn queries() -> Vec<Vec<u8>> {
         })
         .flat_map(|name| [1, 15, 16, 28, 5, 255].map(|rtype| (name.clone(), rtype)))
         .flat_map(|(name, rtype)| [&[][..], &subnet, &cookie].map(|opt| query(&name, rtype, opt)))
+        .chain([most])
         .collect()
 }
