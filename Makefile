@@ -75,9 +75,10 @@ coverage: $(STAMP)  ## branch coverage of the code that packets pass: less than 
 fuzz: $(STAMP) native  ## let libFuzzer look for packets, zones and calls that nobody thought of: make fuzz SECONDS=60
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || { echo "the Rust parser by itself: wants cargo-fuzz and a nightly toolchain"; exit 0; }; \
-		mkdir -p build/fuzz/native && cd native/fuzz && \
-		$(CARGO) +nightly fuzz run --fuzz-dir . packet ../../build/fuzz/native ../../tests/fuzz/seeds/packet -- \
-		-max_len=1500 -max_total_time=$(or $(SECONDS),60)
+		cd native/fuzz && for target in packet table; do \
+		corpus=$(CURDIR)/build/fuzz/native/$$target && mkdir -p $$corpus && \
+		$(CARGO) +nightly fuzz run --fuzz-dir . $$target $$corpus ../../tests/fuzz/seeds/packet -- \
+		-max_len=1500 -max_total_time=$(or $(SECONDS),60) || exit 1; done
 
 lint: $(STAMP)  ## ruff and mypy --strict; rustfmt and Clippy, where there is cargo
 	$(BIN)/ruff check $(PYTHONS)

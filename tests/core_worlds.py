@@ -219,7 +219,7 @@ def health(chance: Random, now: int) -> Health:
 
 def event(lab_: Lab, chance: Random) -> Event:
     """Something that happens to a lab's world: verdicts, a pause, its end."""
-    region = chance.choice(REGIONS)
+    region = chance.choice(tuple(lab_.model.regions))
     match chance.randrange(4):
         case 0:
             until = chance.choice((None, lab_.now + chance.randrange(1, 60)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-PACKETS = 180_000  # nine worlds, three of each kind
+PACKETS = 160_000  # eight worlds, two of each kind
 
 
 @pytest.mark.usefixtures("native_lane")
@@ -15,7 +15,7 @@ def test_both_lanes_say_the_same() -> None:
     assert report.different == 0, report
     assert report.packets == PACKETS
     assert report.replies > 0.9 * PACKETS
-    assert min(report.worlds.values()) == 3
+    assert min(report.worlds.values()) == 2
     assert set(report.passed) == {"class CH", "signed"}, "nothing else is left to Python"
 
 

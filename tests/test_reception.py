@@ -9,19 +9,26 @@ import dns.edns
 import pytest
 from core_support import STREAM, Lab, Reply, query
 
+from geodns.config.schema.settings import MAX_IDENTITY
 from geodns.core import edns, wire
+from geodns.core.cookies import Cookies
 from geodns.core.reception import Arrival
 from geodns.core.terms import Terms
 
+LONGEST = ".".join(letter * 63 for letter in "abc") + "." + "d" * 54  # 255 octets with the zone's name
 FILES = {
-    "z.test.yaml": """
+    "z.test.yaml": f"""
 zone: z.test
-nameservers: {ns: 192.0.2.53}
-regions: {one: {}, two: {}}
-checks: {c: {type: tcp, port: 80}}
-pools: {web: {policy: places, check: c, regions: {one: 192.0.2.1, two: 192.0.2.2}}}
-policies: {places: [{when: {country: CN}, to: one}, {to: two}]}
-records: {www: {steer: web}, static: {A: 192.0.2.9}}
+nameservers: {{ns: 192.0.2.53}}
+regions: {{one: {{}}, two: {{}}}}
+checks: {{c: {{type: tcp, port: 80}}}}
+pools: {{web: {{policy: places, check: c, regions: {{one: 192.0.2.1, two: 192.0.2.2}}}}}}
+policies: {{places: [{{when: {{country: CN}}, to: one}}, {{to: two}}]}}
+records:
+  www: {{steer: web}}
+  static: {{A: 192.0.2.9}}
+  moved: {{DNAME: test.}}
+  {LONGEST}: {{steer: web}}
 """
 }
 PLACES = {"10.1.0.0/16": {"country": "CN"}, "10.2.0.0/16": {"country": "DE"}}
@@ -187,8 +194,8 @@ def test_a_name_of_no_zone_is_refused_as_not_authoritative(tmp_path: Path) -> No
     [
         ({}, []),
         ({"down": ["web/two"]}, []),
-        ({"unknown": ["web"]}, [(0, "fail open: no endpoint of the pool is known to be up")]),
-        ({"down": ["web"]}, [(0, "fail open: no endpoint of the pool is known to be up")]),
+        ({"unknown": ["web"]}, [(0, "fail open: no endpoint is known to be up")]),
+        ({"down": ["web"]}, [(0, "fail open: no endpoint is known to be up")]),
         ({"paused": ["one", "two"]}, [(0, "paused: every region for this client is")]),
     ],
 )
@@ -206,6 +213,19 @@ def test_answers_that_are_not_as_usual_say_so_where_that_is_wanted(
             assert reply.scope == (20 if subnet else None)
             assert not extended(ask(silent, asked))
     assert ask(lab, query("www.z.test")).message.edns == -1
+
+
+def test_what_is_said_beside_an_answer_fits_where_least_fits(tmp_path: Path) -> None:
+    secrets = (bytes(16),)
+    lab = lab_of(tmp_path, states=True, nsid=bytes(MAX_IDENTITY), cookies=Cookies(secrets))
+    lab.state({"down": ["web"]})
+    asked = query(
+        f"{LONGEST}.z.test", edns=512, subnet="2001:db8::1/128", options=b"\0\3\0\0\0\x0a\0\x08" + bytes(8)
+    )
+    reply = ask(lab, asked)
+    assert set(options(reply)) == {3, 8, 10, 15}
+    assert "tc" in reply.flags
+    assert len(reply.raw) <= 512
 
 
 def test_a_server_that_is_not_ready_says_so(tmp_path: Path) -> None:
@@ -267,6 +287,13 @@ def test_transfers_are_refused_but_ixfr_over_udp_tells_the_serial_where_there_ar
     for lab in (refusing, giving):
         assert ask(lab, query("z.test", "AXFR")).rcode == "REFUSED"
         assert ask(lab, query("z.test", "IXFR"), limit=STREAM).rcode == "REFUSED"
+
+
+def test_so_does_ixfr_for_a_name_that_a_dname_leads_to(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, transfers=True)
+    told = ask(lab, query("z.moved.z.test", "IXFR"))
+    assert [rtype for _, _, rtype, _ in told.answer] == ["DNAME", "CNAME", "SOA"]
+    assert told.answer == ask(lab, query("z.moved.z.test", "SOA")).answer
 
 
 @pytest.mark.parametrize("name", ["z.test", "none.z.test", "static.z.test"])

@@ -263,7 +263,8 @@ class Replay:
         now: int,
     ) -> bytes:
         """The reply for a name below a DNAME: the way there, then the answer of the name it leads to."""
-        path = Path(packet[12 : end - 4], int.from_bytes(packet[end - 4 : end - 2]))
+        qtype = int.from_bytes(packet[end - 4 : end - 2])
+        path = Path(packet[12 : end - 4], wire.SOA if qtype == wire.IXFR else qtype)  # as in `reception`
         most = room(limit, None if tail is None else tail.edns.payload)
         authority, additional, opt = 0, 0, self._flat(made, tail)
         answer, made = _lead(state, answer, path)

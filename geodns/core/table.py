@@ -40,7 +40,7 @@ FLAG_NO_SUBNET = 0x8000  # in `a_flags` only: the zone leaves Client Subnet out 
 FIXED, WEIGHTED, TURNS, STICKY = range(4)
 STATES = (
     b"",
-    b"fail open: no endpoint of the pool is known to be up",
+    b"fail open: no endpoint is known to be up",
     b"paused: every region for this client is",
 )
 SLOTS = 4096

@@ -398,7 +398,7 @@ fn parts(names: &Bound<'_, PyAny>) -> PyResult<Parts> {
 /// `geodns.core.table.Sheet`.
 fn sheet(of: &Bound<'_, PyAny>) -> PyResult<Sheet> {
     let (plan, sticky) = (get(of, "plan")?, get(of, "sticky")?);
-    let mut made = Sheet::new(plan, sticky, get(of, "empty")?, get(of, "empty_ttl")?);
+    let mut made = Sheet::new(plan, sticky, get(of, "empty")?, get(of, "empty_ttl")?)?;
     for pair in of.getattr("sets")?.call_method0("items")?.try_iter()? {
         let (number, set): (usize, Bound<'_, PyAny>) = pair?.extract()?;
         made.fill(number, answer_set(&set)?);

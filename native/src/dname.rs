@@ -56,6 +56,7 @@ impl Path {
     pub fn follow(&mut self, dname: &[u8]) -> Option<()> {
         let at = name_end(dname, 0)?;
         let (owner, ttl, target) = (&dname[..at], dname.get(at + 4..at + 8)?, dname.get(at + 10..)?);
+        let kept = self.name.len().checked_sub(owner.len())?;
         let pointer = match self.targets.iter().find(|(known, _)| known == owner) {
             Some((_, pointer)) => *pointer,
             None => {
@@ -66,12 +67,14 @@ impl Path {
                 pointer
             }
         };
-        let kept = self.name.len().checked_sub(owner.len())?;
         if kept + target.len() > MAX_NAME {
             (self.rcode, self.open) = (rcode::YXDOMAIN, false);
             return Some(());
         }
         let name = [&self.name[..kept], target].concat();
+        if name_end(&name, 0) != Some(name.len()) {
+            return None; // the name was not below the owner
+        }
         let rdata = [&self.name[..kept], &pointer[..]].concat();
         let whole = cname(&self.name, ttl, &name);
         let owner = self.owner;

@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use memmap2::{Advice, MmapMut};
 
 use crate::table::{Row, Unsound, ensure};
+use crate::wire::name_end;
 
 /// What `Names` is made from: the arrays of `geodns.core.table.Names`.
 #[derive(Clone, Debug, Default)]
@@ -224,11 +225,9 @@ fn sound(parts: &Parts) -> Result<(), Unsound> {
     )?;
     ensure(parts.answers.len() == parts.types.len(), "types lack answers")?;
     ensure(parts.below.len() == count, "names lack what is below them")?;
-    let lengths = parts.name_at.windows(2).map(|w| (w[1] - w[0]) as usize);
-    ensure(
-        lengths.into_iter().all(|n| (1..=MAX_NAME).contains(&n)),
-        "a name is too long",
-    )?;
+    let named = |w: &[u32]| name_end(&parts.wire[..w[1] as usize], w[0] as usize) == Some(w[1] as usize);
+    ensure(parts.name_at.windows(2).all(named), "a name is none")?;
+    ensure(parts.depth <= MAX_NAME / 2, "names are deeper than names can be")?;
     let size = parts.wire.len() + count * (BEFORE + LINE);
     ensure(size < u32::MAX as usize, "there are too many names")?;
     let rows = parts.rows.len();
@@ -245,13 +244,11 @@ fn sound(parts: &Parts) -> Result<(), Unsound> {
         }
     };
     ensure(parts.below.iter().all(leads), "what is below a name is nothing")?;
-    let whole = |row: &Row| {
-        row.body <= row.extra
-            && row.extra <= row.end
-            && row.end as usize <= parts.bodies.len()
-            && (-1..i32::MAX).contains(&row.sheet)
-    };
-    ensure(parts.rows.iter().all(whole), "a row's body is elsewhere")
+    let whole = |row: &Row| row.sound(&parts.bodies);
+    ensure(
+        parts.rows.iter().all(whole),
+        "a row holds other records than it counts",
+    )
 }
 
 type Key<'a> = (&'a [u16], &'a [u32], u32, i32);

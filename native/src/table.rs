@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::names::Names;
+use crate::wire::{flag, holds, name_end, record, rtype, word};
 
 /// The bits of `a_flags`, as in `geodns.core.table`.
 pub const FLAG_DNAME: u16 = 0x4000;
@@ -24,7 +25,7 @@ pub enum Pick {
 /// What an extended error may say of an answer (`table.STATES`).
 pub const STATES: [&str; 3] = [
     "",
-    "fail open: no endpoint of the pool is known to be up",
+    "fail open: no endpoint is known to be up",
     "paused: every region for this client is",
 ];
 /// Slots of a sticky answer set.
@@ -59,6 +60,43 @@ pub struct Row {
     pub more: u16,
 }
 
+/// More records than a message has room for. A row's and a set's together, and an OPT, are fewer than 65536.
+const MOST: usize = 0xFF00;
+const MOST_STEERED: usize = 64;
+
+impl Row {
+    /// Whether it holds the records that it counts, and says nothing else in the header than AA and an RCODE.
+    pub fn sound(&self, bodies: &[u8]) -> bool {
+        let (Some(lean), Some(optional)) = (
+            bodies.get(self.body as usize..self.extra as usize),
+            bodies.get(self.extra as usize..self.end as usize),
+        ) else {
+            return false;
+        };
+        let [an, ns, ar, more] = [self.an, self.ns, self.ar, self.more].map(usize::from);
+        let needed = an + ns + ar;
+        let alone = needed == an && more == 0;
+        let counted = if self.flags & FLAG_DNAME != 0 {
+            an == 1 && alone && self.sheet < 0 && leads(lean)
+        } else if self.sheet >= 0 {
+            an <= MOST_STEERED && alone
+        } else {
+            needed + more <= MOST
+        };
+        counted
+            && (-1..i32::MAX).contains(&self.sheet)
+            && self.flags & !(FLAG_DNAME | FLAG_NO_SUBNET | flag::AA | 15) == 0
+            && holds(lean, needed)
+            && holds(optional, more)
+    }
+}
+
+/// Whether a body begins with a DNAME record, its owner written out, that leads to a name.
+fn leads(body: &[u8]) -> bool {
+    let target = name_end(body, 0).filter(|&at| word(body, at) == rtype::DNAME);
+    target.is_some_and(|at| name_end(body, at + 10) == Some(body.len()))
+}
+
 /// The possible answers of one class: see `geodns.core.table.AnswerSet`.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
@@ -86,18 +124,19 @@ impl AnswerSet {
         if n == 0 {
             return Ok(self);
         }
-        let rising = self.at.windows(2).all(|w| w[0] + self.ttl_at as u32 + 6 <= w[1]);
+        ensure(n <= MOST, "a set has more members than a message can hold")?;
         ensure(count >= 1 && count <= n, "a set answers with more than it has")?;
-        ensure(
-            self.at.len() == 2 * n + 1 && self.at[0] == 0 && rising,
-            "a set's records overlap",
-        )?;
-        ensure(
-            self.at[2 * n] as usize == self.rrs.len(),
-            "a set's records end elsewhere",
-        )?;
+        let listed = self.at.len() == 2 * n + 1 && self.at[0] == 0;
+        let ends = listed && self.at[2 * n] as usize == self.rrs.len();
+        ensure(ends, "a set's records are elsewhere")?;
+        let one = |w: &[u32]| {
+            let (start, end) = (w[0] as usize, w[1] as usize);
+            record(&self.rrs, start)
+                .is_some_and(|(found, owner)| found == end && owner + 4 - start == self.ttl_at)
+        };
+        ensure(self.at.windows(2).all(one), "a set's records are none")?;
         let total = self.weights.last().copied().unwrap_or(0);
-        let weighed = self.weights.windows(2).all(|w| w[0] < w[1]) && self.weights[0] > 0;
+        let weighed = self.weights.windows(2).all(|w| w[0] < w[1]) && self.weights.first() > Some(&0);
         ensure(self.weights.len() == n && weighed, "a set's weights do not rise")?;
         ensure(
             self.order.iter().all(|&start| (start as usize) < n),
@@ -139,16 +178,17 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// A sheet without sets.
-    pub fn new(plan: u32, sticky: bool, empty: Vec<u8>, empty_ttl: u32) -> Self {
-        Self {
+    /// A sheet without sets, if all its parts fit together.
+    pub fn new(plan: u32, sticky: bool, empty: Vec<u8>, empty_ttl: u32) -> Result<Self, Unsound> {
+        ensure(holds(&empty, 1), "a sheet lacks the SOA of what is not there")?;
+        Ok(Self {
             plan,
             sticky,
             empty,
             empty_ttl,
             sets: Vec::new(),
             counters: 0,
-        }
+        })
     }
 
     /// Add the set of a class.

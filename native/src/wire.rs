@@ -37,6 +37,7 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     pub const PTR: u16 = 12;
     pub const MX: u16 = 15;
+    pub const DNAME: u16 = 39;
     pub const OPT: u16 = 41;
     pub const TSIG: u16 = 250;
     pub const IXFR: u16 = 251;
@@ -119,6 +120,25 @@ pub fn skip_name(packet: &[u8], start: usize, before: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// The offset behind a record at `start` of a table's body, and the one behind its owner; None where there is none.
+///
+/// Its owner is the question's name, as the pointer 0xC00C, or written out.
+pub fn record(body: &[u8], start: usize) -> Option<(usize, usize)> {
+    let owner_end = match word(body, start) {
+        0xC00C => start + 2,
+        _ => name_end(body, start)?,
+    };
+    let fixed = body.get(owner_end..owner_end + 10)?;
+    let end = owner_end + 10 + word(fixed, 8) as usize;
+    (end <= body.len()).then_some((end, owner_end))
+}
+
+/// Whether a table's body is so many records.
+pub fn holds(body: &[u8], count: usize) -> bool {
+    let end = (0..count).try_fold(0, |at, _| record(body, at).map(|(end, _)| end));
+    end == Some(body.len())
 }
 
 /// What of a message cannot be read; `end` is behind the question where that much could be, else 12.

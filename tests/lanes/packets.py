@@ -8,14 +8,14 @@ from random import Random
 
 import core_worlds
 
-from geodns.core import names
+from geodns.core import names, wire
 from geodns.core.cookies import Cookies
 from geodns.model import Model
 from tests.differential import shapes
 
 STREAM = 65535
-BELOW = ("", "", "", "x", "a.b", "stick", "again", "gone.again", "*", "y" * 60)
-TYPES = (1, 1, 1, 28, 5, 2, 6, 15, 16, 33, 39, 43, 65, 251, 252, 255, 65280)
+BELOW = ("x", "a.b", "stick", "again", "gone.again", "*", "y" * 60)
+TYPES = (5, 2, 6, 15, 16, 33, 39, 43, 65, 251, 252, 255, 65280)
 EMBEDDED = ("::ffff:10.0.{}.0", "64:ff9b::10.0.{}.0", "2002:a00:{}00::", "2001:0:a00:{}::", "::10.0.{}.0")
 CLIENTS = (
     "198.18.0.1",
@@ -25,18 +25,34 @@ CLIENTS = (
     "fe80::1%eth0",
     "::1",
     "::ffff:10.0.16.7",
+    "64:ff9b::a00:1207",
+    "2002:a00:1007::1",
+    "2001:0:a00:1::f5ff:eff8",
 )
 
 
-def stock(model: Model, cookies: Cookies | None, now: int, chance: Random) -> Iterator[bytes]:
-    """Some thousand packets."""
-    owners = [steer.owner for zone in model.zones for steer in zone.steers]
-    owners += [rrs.owner for zone in model.zones for rrs in zone.rrsets]
-    for _ in range(1500):
-        yield _query(_name(chance.choice(owners), chance), cookies, now, chance)
+def stock(model: Model, cookies: Cookies | None, now: int, chance: Random) -> Iterator[tuple[bytes, str]]:
+    """Some thousand packets, each with the client that its cookie was made for, if any."""
+    sets = [rrs for zone in model.zones for rrs in zone.rrsets]
+    held = [(steer.owner, wire.A) for zone in model.zones for steer in zone.steers]
+    held += [(rrs.owner, rrs.rtype) for rrs in sets]
+    moved = [rrs.owner for rrs in sets if rrs.rtype == wire.DNAME]
+    for _ in range(len(held) if moved else 0):
+        owner, rtype = chance.choice(held)
+        held.append((_below(chance.choice(moved), owner, chance), rtype))
+    long = [(rrs.owner, rrs.rtype) for rrs in sets if sum(map(len, rrs.rdata)) > 400] or held
+    for number in range(1500):
+        owner, rtype = chance.choice(long if number % 8 == 0 else held)
+        yield _query(
+            _name(owner, chance),
+            chance.choice((rtype, rtype, 1, 28, chance.choice(TYPES))),
+            cookies,
+            now,
+            chance,
+        )
     apex = tuple(names.labels(chance.choice(model.zones).apex))
     for shape in shapes.every(apex, chance):
-        yield shape.packet
+        yield shape.packet, ""
 
 
 def changed(packet: bytes, chance: Random) -> bytes:
@@ -64,32 +80,41 @@ def client(chance: Random) -> str:
     return str(ip_network(core_worlds.network(chance)).network_address)
 
 
+def _below(apex: bytes, owner: bytes, chance: Random) -> bytes:
+    """The owner's first labels, below another name."""
+    first = names.labels(owner)[: chance.choice((1, 1, 2))]
+    while first and sum(map(len, first)) + len(first) + len(apex) > names.MAX_NAME:
+        first.pop()
+    return b"".join(bytes([len(label)]) + label for label in first) + apex
+
+
 def _name(owner: bytes, chance: Random) -> bytes:
-    below = chance.choice(BELOW)
-    found = names.from_text(below, owner) if below and len(owner) < 180 else owner
+    below = chance.random() < 0.3 and len(owner) < 180
+    found = names.from_text(chance.choice(BELOW), owner) if below else owner
     if chance.random() < 0.3:
         found = bytes(o ^ 32 if 65 <= o & 0xDF <= 90 and chance.random() < 0.5 else o for o in found)
     return found
 
 
-def _query(name: bytes, cookies: Cookies | None, now: int, chance: Random) -> bytes:
+def _query(name: bytes, rtype: int, cookies: Cookies | None, now: int, chance: Random) -> tuple[bytes, str]:
     flags = chance.choice((0, 0, 0x0100, 0x0110))
-    question = name + chance.choice(TYPES).to_bytes(2) + chance.choice((1, 1, 1, 1, 1, 255, 3)).to_bytes(2)
-    extra = b""
+    question = name + rtype.to_bytes(2) + chance.choice((1,) * 12 + (255, 3)).to_bytes(2)
+    extra, asker = b"", chance.choice(CLIENTS)
     if chance.random() < 0.75:
-        options = [option for option in _options(cookies, now, chance) if chance.random() < 0.4]
+        options = [option for option in _options(cookies, asker, now, chance) if chance.random() < 0.4]
         payload = chance.choice((0, 512, 600, 800, 1232, 1232, 4096, 65535))
         extra = shapes.opt(*options, payload=payload, flags=chance.choice((0, 0x8000)))
-    return chance.randbytes(2) + shapes.header(flags, 1, additional=int(bool(extra)))[2:] + question + extra
+    header = chance.randbytes(2) + shapes.header(flags, 1, additional=int(bool(extra)))[2:]
+    return header + question + extra, asker
 
 
-def _options(cookies: Cookies | None, now: int, chance: Random) -> Iterator[tuple[int, bytes]]:
+def _options(cookies: Cookies | None, asker: str, now: int, chance: Random) -> Iterator[tuple[int, bytes]]:
     yield 8, _subnet(chance)
     theirs = chance.randbytes(8)
     value = theirs
     if cookies is not None and chance.random() < 0.6:
         made = now + chance.choice((0, -1, 200, 299, 301, -1799, -1801, -3599, -3601))
-        examined = cookies.examine(theirs, chance.choice(CLIENTS), made)
+        examined = cookies.examine(theirs, asker, made)
         value = examined.value if examined else theirs
     yield 10, chance.choice((value, value, theirs, theirs + bytes(16), bytes(7), theirs + bytes(40)))
     yield 3, b""

@@ -14,8 +14,9 @@ from tests.lanes.packets import STREAM, changed, client, stock
 from tests.lanes.worlds import KINDS
 
 PACKETS = 20_000  # put to a world
-EVENTS = 12
+EVENTS = 25
 SHOWN = 10
+LIMITS = (512, 700, 1232, 1232, 1400, 4096, STREAM, STREAM)
 
 
 @dataclass
@@ -64,15 +65,18 @@ def _world(kind: str, folder: Path, seed: int, count: int, report: Report) -> No
     pair = KINDS[kind](folder, chance)
     report.worlds[kind] += 1
     now = 1_700_000_000
-    packets = list(stock(pair.model, pair.cookies, now, chance))
+    packets = [*stock(pair.model, pair.cookies, now, chance), *((packet, "") for packet in pair.packets)]
     for number in range(count):
         if number % (PACKETS // EVENTS) == 0:
-            pair.happen()
-            now += chance.choice((0, 1, 5, 30))
-        packet = chance.choice(packets)
+            now += chance.choice((0, 0, 1, 5, 30, 1800))
+            pair.happen(now)
+        now += chance.random() < 0.03
+        packet, asker = chance.choice(packets)
         if chance.random() < 0.4:
             packet = changed(packet, chance)
-        asked = (client(chance), chance.choice((512, 1232, 1232, 4096, STREAM)), chance.getrandbits(32), now)
+        if not asker or chance.random() < 0.2:
+            asker = client(chance)
+        asked = (asker, chance.choice(LIMITS), chance.getrandbits(32), now)
         replies = [lab.replay.answer(packet, *asked) for lab in pair.labs]
         report.replies += replies[0] is not None
         if replies[0] != replies[1]:
@@ -84,4 +88,4 @@ def _world(kind: str, folder: Path, seed: int, count: int, report: Report) -> No
     report.passed += pair.passed
     counted = pair.counted()
     if counted[0] != counted[1]:
-        report.add(f"\nseed {seed} ({kind}): counted {counted[0][1]} and {counted[1][1]}")
+        report.add(f"\nseed {seed} ({kind}): counted {counted[0][1:]} and {counted[1][1:]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from random import Random
@@ -20,8 +20,9 @@ from geodns.core.native import NativeReplay
 from geodns.core.reception import Arrival, Signed
 from geodns.core.replay import Replay
 from geodns.core.terms import Terms
+from geodns.core.world import Lifted, due
 from geodns.model import Model
-from tests.differential import written, zones
+from tests.differential import queries, written, zones
 
 SECRETS = (bytes(range(16)), bytes(range(16, 32)), bytes(range(32, 48)))
 SHAPES = """
@@ -30,6 +31,8 @@ SHAPES = """
   three: {steer: {pool: heavy, answers: 3}}
   all: {steer: {pool: many, answers: all}}
   heavy: {steer: heavy}
+  heaviest: {steer: heaviest}
+  pair: {steer: {pool: heaviest, answers: 2}}
   turns: {steer: {pool: heavy, pick: round-robin}}
   around: {steer: {pool: many, pick: round-robin, answers: all}}
   stick: {steer: {pool: heavy, pick: sticky}}
@@ -82,12 +85,35 @@ pools:
         - {address: 192.0.2.5, tier: 2}
         - {address: 192.0.2.6, weight: 7}
       west: [192.0.2.7, 192.0.2.8]
+  heaviest:  # more than there are slots for a draw
+    policy: p
+    check: c
+    regions:
+      south: [{address: [192.0.2.11, "2001:db8::11"], weight: 9000}, {address: 192.0.2.12, weight: 1}]
+      north:
+        - {address: 192.0.2.13, weight: 4095}
+        - {address: 192.0.2.14, weight: 2}
+        - {address: 192.0.2.15, weight: 0}
+      west: "2001:db8::16"
   targets:
     policy: p
     check: c
     regions: {south: {target: s.cdn.invalid.}, north: {target: n.cdn.invalid.}}
 records:
 """.replace("MANY", ", ".join(f"203.0.113.{i}" for i in range(40)))
+
+
+# Below its DNAMEs lie names of every kind, those of the other zone and its own.
+FAR = """
+zone: far.test
+ttl: 60
+nameservers: {ns: 192.0.2.54}
+records:
+  to: {DNAME: steer.test.}
+  by: {DNAME: to}
+  long: {DNAME: LONG.to.far.test.}
+""".replace("LONG", ".".join(letter * 55 for letter in "abc"))
+FILES = {"steer.yaml": STEERED + SHAPES + LONG, "far.yaml": FAR}
 
 
 class Watched(NativeReplay):
@@ -113,10 +139,13 @@ def _what(query: wire.Query | wire.Malformed) -> str:
 class Pair:
     """One world in each lane."""
 
-    def __init__(self, model: Model, places: dict[str, Any], chance: Random) -> None:
+    def __init__(
+        self, model: Model, places: dict[str, Any], chance: Random, packets: Iterable[bytes] = ()
+    ) -> None:
         terms = _terms(chance)
         seed = chance.getrandbits(32)
         self.model = model
+        self.packets = tuple(packets)
         self.cookies = terms.cookies
         self.labs = [_lab(lane, model, places, terms) for lane in (Replay, Watched)]
         self.chances = [Random(seed) for _ in self.labs]
@@ -124,10 +153,15 @@ class Pair:
             for lab in self.labs:
                 lab.replay.sign(_signed(lab.replay))
 
-    def happen(self) -> None:
-        """The same event in both: a verdict, a pause, the end of one."""
+    def happen(self, now: int) -> None:
+        """The same in both: verdicts, a pause, the end of one, perhaps other terms."""
         for lab, chance in zip(self.labs, self.chances, strict=True):
-            lab.take(core_worlds.event(lab, chance))
+            lab.now = now
+            lab.take(
+                *(Lifted(o.kind, o.subject) for o in due(lab.world, now)), core_worlds.event(lab, chance)
+            )
+            if chance.random() < 0.1:
+                lab.replay.agree(_terms(chance))
 
     @property
     def passed(self) -> Counter[str]:
@@ -137,8 +171,11 @@ class Pair:
         return replay.passed
 
     def counted(self) -> list[tuple[object, ...]]:
-        """What each lane counted; cookies are not among it, for Python's knows some by heart."""
-        return [(list(lab.tally), dict(lab.replay.reception.aside)) for lab in self.labs]
+        """What each lane counted; of good cookies nothing, for Python's knows some by heart."""
+        receptions = [lab.replay.reception for lab in self.labs]
+        cookies = [{s: n for s, n in found.cookies.items() if s != "good"} for found in receptions]
+        tallies = [list(lab.tally) for lab in self.labs]
+        return list(zip(tallies, [dict(found.aside) for found in receptions], cookies, strict=True))
 
 
 def _lab(lane: type[Replay], model: Model, places: dict[str, Any], terms: Terms) -> Lab:
@@ -178,16 +215,31 @@ def random_(folder: Path, chance: Random) -> Pair:
 
 
 def shaped(folder: Path, chance: Random) -> Pair:
-    """One zone with answers of every shape, long ones among them, over random places."""
-    (folder / "steer.yaml").write_text(STEERED + SHAPES + LONG)
+    """Answers of every shape, long ones among them, over random places."""
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
     return Pair(load(folder, known=Known(lines=frozenset(LINES))), core_worlds.places(chance), chance)
 
 
-def static(folder: Path, chance: Random) -> Pair:
+def static(folder: Path, chance: Random, more: Mapping[str, str] = {}) -> Pair:
     """Twenty zones of everything that four servers agree on how to load."""
-    written.write_yaml(zones.generate(chance.getrandbits(30), 20), folder / "zones")
+    made = zones.generate(chance.getrandbits(30), 20)
+    written.write_yaml(made, folder / "zones")
+    for name, text in more.items():
+        (folder / "zones" / name).write_text(text)
     model = load(folder / "zones", known=Known(lines=frozenset(LINES)))
-    return Pair(model, core_worlds.places(chance), chance)
+    packets = [asked.packet for asked in queries.ask(made, chance.getrandbits(30), 1000)]
+    return Pair(model, core_worlds.places(chance), chance, packets)
 
 
-KINDS: dict[str, Callable[[Path, Random], Pair]] = {"random": random_, "shaped": shaped, "static": static}
+def mixed(folder: Path, chance: Random) -> Pair:
+    """Both in one server."""
+    return static(folder, chance, FILES)
+
+
+KINDS: dict[str, Callable[[Path, Random], Pair]] = {
+    "random": random_,
+    "shaped": shaped,
+    "static": static,
+    "mixed": mixed,
+}

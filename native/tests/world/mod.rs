@@ -10,7 +10,9 @@ use geodns_native::networks::Networks;
 use geodns_native::place::Classify;
 use geodns_native::replay::{Arrival, Outcome, Replay};
 use geodns_native::subnet::Subnet;
-use geodns_native::table::{AnswerSet, FLAG_DNAME, FLAG_NO_SUBNET, Pick, Row, SLOTS, Sheet, Table};
+use geodns_native::table::{
+    AnswerSet, FLAG_DNAME, FLAG_NO_SUBNET, Pick, Row, SLOTS, Sheet, Table, Unsound, ensure,
+};
 use geodns_native::terms::Terms;
 use geodns_native::wire::{self, HEADER, skip_name, word};
 
@@ -88,17 +90,16 @@ impl Builder {
     }
 }
 
+/// A name of 255 octets that is steered.
+fn longest() -> String {
+    format!("{0}.{0}.{0}.{1}.z.test", "x".repeat(63), "x".repeat(54))
+}
+
 /// The parts that `table` is made of.
 pub fn parts() -> Parts {
     let mut b = Builder::default();
     (b.parts.name_at, b.parts.types_at) = (vec![0], vec![0]);
-    let apex = name("z.test");
-    let soa = record(
-        &apex,
-        6,
-        30,
-        &[name("ns.z.test"), name("h.z.test"), vec![0; 20]].concat(),
-    );
+    let soa = soa();
     let nodata = b.row(AA, [0, 1, 0, 0], &soa, &[], -1);
     let nxdomain = !(b.row(AA | NXDOMAIN, [0, 1, 0, 0], &soa, &[], -1) as i32);
     let own_soa = record(
@@ -159,6 +160,7 @@ pub fn parts() -> Parts {
         );
     }
     b.name("alias.z.test", &[(1, chained)], nodata, nxdomain);
+    b.name(&longest(), &[(1, steered[2])], nodata, nxdomain);
     b.parts
 }
 
@@ -184,9 +186,9 @@ fn set(pick: Pick, members: usize, count: usize, order: Vec<u16>, owner: &[u8]) 
     }
 }
 
-/// The table, and who classifies: the last bit of a client's /24 or /48.
-pub fn table() -> Table {
-    let sets = [
+/// An answer set of every kind, by sheet.
+pub fn sets() -> Vec<AnswerSet> {
+    vec![
         set(Pick::Weighted, 3, 1, (0..9).map(|i| i / 3).collect(), &NAME),
         set(Pick::Weighted, 5, 2, vec![], &NAME),
         set(Pick::Turns, 4, 4, vec![0, 1, 2, 3], &NAME),
@@ -200,24 +202,33 @@ pub fn table() -> Table {
         set(Pick::Fixed, 60, 60, vec![], &NAME),
         set(Pick::Fixed, 0, 0, vec![], &NAME),
         set(Pick::Weighted, 40, 1, vec![], &name("s0.z.test")),
-    ];
-    let soa = record(
-        &name("z.test"),
-        6,
-        30,
-        &[name("ns.z.test"), name("h.z.test"), vec![0; 20]].concat(),
-    );
+    ]
+}
+
+/// The SOA of what is not there.
+pub fn soa() -> Vec<u8> {
+    let rdata = [name("ns.z.test"), name("h.z.test"), vec![0; 20]].concat();
+    record(&name("z.test"), 6, 30, &rdata)
+}
+
+/// A table of parts, and of sets by sheet; or what is wrong with them.
+pub fn table_of(parts: Parts, sets: Vec<AnswerSet>, soa: &[u8]) -> Result<Table, Unsound> {
+    let names = Arc::new(Names::of(parts)?);
     let sheet = |set: AnswerSet| {
-        let mut sheet = Sheet::new(0, set.pick == Pick::Sticky, soa.clone(), 30);
-        sheet.fill(0, set.clone().sound().expect("a sound set"));
-        sheet.fill(1, set.sound().expect("a sound set"));
-        Arc::new(sheet)
+        let set = set.sound()?;
+        let mut sheet = Sheet::new(0, set.pick == Pick::Sticky, soa.to_vec(), 30)?;
+        sheet.fill(0, set.clone());
+        sheet.fill(1, set);
+        Ok(Arc::new(sheet))
     };
-    let names = Names::of(parts()).expect("sound parts");
-    Table {
-        names: Arc::new(names),
-        sheets: sets.into_iter().map(sheet).collect(),
-    }
+    let sheets: Vec<_> = sets.into_iter().map(sheet).collect::<Result<_, _>>()?;
+    ensure(sheets.len() >= names.sheets(), "rows name more sheets")?;
+    Ok(Table { names, sheets })
+}
+
+/// The table, and who classifies: the last bit of a client's /24 or /48.
+pub fn table() -> Table {
+    table_of(parts(), sets(), &soa()).expect("a sound table")
 }
 
 /// See `table`.
@@ -250,7 +261,7 @@ pub fn terms() -> Terms {
     Terms {
         payload: 1232,
         identity: false,
-        nsid: Some(b"id".to_vec()),
+        nsid: Some(vec![b'i'; 128]), // as many as the settings allow
         cookies: Some(Cookies {
             secrets: vec![[1; 16], [2; 16]],
             require: false,
@@ -265,6 +276,14 @@ pub fn terms() -> Terms {
 
 /// Ask, and hold the reply to what holds of every one.
 pub fn ask(table: &Table, terms: &Terms, arrival: &Arrival<'_>) -> Option<Vec<u8>> {
+    let (outcome, out) = asked(table, terms, arrival);
+    let silent = arrival.packet.len() < HEADER || arrival.packet[2] & 0x80 != 0;
+    assert_eq!(outcome, if silent { Outcome::Silence } else { Outcome::Reply });
+    (!silent).then_some(out)
+}
+
+/// What becomes of a packet; a reply is held to what holds of every one.
+pub fn asked(table: &Table, terms: &Terms, arrival: &Arrival<'_>) -> (Outcome, Vec<u8>) {
     let mut out = Vec::new();
     let replay = Replay {
         table,
@@ -272,12 +291,14 @@ pub fn ask(table: &Table, terms: &Terms, arrival: &Arrival<'_>) -> Option<Vec<u8
         places: &Halves,
     };
     let outcome = replay.answer(arrival, &mut Turns::default(), &mut out);
-    let packet = arrival.packet;
-    let silent = packet.len() < HEADER || packet[2] & 0x80 != 0;
-    assert_eq!(outcome, if silent { Outcome::Silence } else { Outcome::Reply });
-    if silent {
-        return None;
+    if outcome == Outcome::Reply {
+        hold(arrival, &out);
     }
+    (outcome, out)
+}
+
+fn hold(arrival: &Arrival<'_>, out: &[u8]) {
+    let packet = arrival.packet;
     let query = wire::parse(packet);
     let asked = query
         .as_ref()
@@ -299,15 +320,55 @@ pub fn ask(table: &Table, terms: &Terms, arrival: &Arrival<'_>) -> Option<Vec<u8
     assert_eq!(out[2] & 0x79, packet[2] & 0x79, "the opcode and RD");
     assert_eq!(out[3] & 0xF0, 0, "neither RA nor AD nor CD");
     let mut at = HEADER;
-    if word(&out, 4) == 1 {
+    if word(out, 4) == 1 {
         let end = query.expect("who echoes a question could read it").end;
         assert_eq!(out[HEADER..end], packet[HEADER..end], "the question");
         at = end;
     }
-    for _ in 0..word(&out, 6) + word(&out, 8) + word(&out, 10) {
-        let behind = skip_name(&out, at, at).expect("an owner");
-        at = behind + 10 + usize::from(word(&out, behind + 8));
+    for _ in 0..word(out, 6) + word(out, 8) + word(out, 10) {
+        let behind = skip_name(out, at, at).expect("an owner");
+        at = behind + 10 + usize::from(word(out, behind + 8));
     }
     assert_eq!(at, out.len(), "nothing behind the last record");
-    Some(out)
+}
+
+fn query(name: &[u8], rtype: u16, opt: &[u8]) -> Vec<u8> {
+    let header = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!opt.is_empty())];
+    [&header, name, &rtype.to_be_bytes(), &[0, 1], opt].concat()
+}
+
+/// Queries of every kind about it.
+pub fn queries() -> Vec<Vec<u8>> {
+    let names = [
+        "z.test", "static", "big", "a.w", "x.cut", "a.moved", "s3.moved", "x.round", "gone", "alias",
+    ];
+    let names = names
+        .iter()
+        .map(|text| text.to_string())
+        .chain((0..7).map(|i| format!("s{i}")));
+    let subnet = [
+        0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0, 10, 1, 2,
+    ];
+    let cookie = [&[0, 0, 41, 2, 0, 0, 0, 0x80, 0, 0, 12, 0, 10, 0, 8][..], &[7; 8]].concat();
+    let all = [
+        &[
+            0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 40, 0, 3, 0, 0, 0, 10, 0, 8, 7, 7, 7, 7, 7, 7, 7, 7, 0, 8, 0, 20,
+        ][..],
+        &[
+            0, 2, 128, 0, 0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+        ],
+    ];
+    let most = query(&name(&longest()), 1, &all.concat());
+    names
+        .map(|text| {
+            if text == "z.test" {
+                name(&text)
+            } else {
+                name(&format!("{text}.z.test"))
+            }
+        })
+        .flat_map(|name| [1, 15, 16, 28, 5, 255].map(|rtype| (name.clone(), rtype)))
+        .flat_map(|(name, rtype)| [&[][..], &subnet, &cookie].map(|opt| query(&name, rtype, opt)))
+        .chain([most])
+        .collect()
 }
