@@ -403,16 +403,15 @@ async def test_the_event_loop_goes_on_meanwhile(tmp_path: Path) -> None:
         for i in range(12_000)
     }
     database = open_database(write(tmp_path / "c", "City", said), Kind.CITY)
-    longest = 0.0
+    waits = []
     work = asyncio.create_task(
         asyncio.to_thread(Compiler(4096).compile, (NEAREST,), {Kind.CITY: database}, {})
     )
-    turns = 0
     while not work.done():
         begun = time.perf_counter()
         await asyncio.sleep(0)
-        longest = max(longest, time.perf_counter() - begun)
-        turns += 1
+        waits.append(time.perf_counter() - begun)
     assert work.result().plans[0].orders
-    assert turns > 20
-    assert longest < 0.1
+    assert len(waits) > 20
+    # A busy machine may hold the loop up once; work that does would do so from its beginning to its end.
+    assert sum(wait for wait in waits if wait > 0.1) < sum(waits) / 2

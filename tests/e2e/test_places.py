@@ -62,7 +62,7 @@ def test_a_database_that_threads_cannot_read_leaves_steered_names_to_python(
     server = serve(ZONE, COUNTRIES.format(city=city)).start()
     assert "cannot be read as a whole" in server.status()["lane_why"]
     assert answers(server) == (["192.0.2.1"], ["192.0.2.2"])
-    assert passed(server) >= 2
+    until(lambda: passed(server) >= 2)  # threads book behind the answers
     city.with_suffix(".new").write_bytes(whole)
     city.with_suffix(".new").replace(city)
     until(lambda: "lane_why" not in server.status())
