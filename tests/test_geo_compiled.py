@@ -404,6 +404,8 @@ async def test_the_event_loop_goes_on_meanwhile(tmp_path: Path) -> None:
     }
     database = open_database(write(tmp_path / "c", "City", said), Kind.CITY)
     waits = []
+    gc.collect()
+    gc.freeze()  # one collection of what all the other tests left would be the longest wait
     work = asyncio.create_task(
         asyncio.to_thread(Compiler(4096).compile, (NEAREST,), {Kind.CITY: database}, {})
     )
@@ -411,7 +413,8 @@ async def test_the_event_loop_goes_on_meanwhile(tmp_path: Path) -> None:
         begun = time.perf_counter()
         await asyncio.sleep(0)
         waits.append(time.perf_counter() - begun)
+    gc.unfreeze()
     assert work.result().plans[0].orders
     assert len(waits) > 20
-    # A busy machine may hold the loop up once; work that does would do so from its beginning to its end.
-    assert sum(wait for wait in waits if wait > 0.1) < sum(waits) / 2
+    # Late in a whole run of the tests one wait of 0.2 to 0.3 s was seen, and nobody knows yet whose it is.
+    assert sorted(waits)[-2] < 0.1
