@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -34,8 +33,8 @@ from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.table import Sheet
-from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
-from geodns.errors import ConfigError, GeodnsError, StoreError
+from geodns.core.world import Event, Observed, Overridden, World, apply, probes
+from geodns.errors import ConfigError, GeodnsError
 from geodns.geo.locate import Geography
 from geodns.lanes import chosen
 from geodns.loading import Reading, Request
@@ -148,7 +147,7 @@ class Server:
             for tcp in self.tcp:
                 await tcp.start()
             await self._first_round()
-            await self._end_overrides()
+            await self.operations.end_overrides()
             if self._stop.is_set():
                 return
             self._open(doors.datagrams(self), doors.streams(self))
@@ -248,7 +247,7 @@ class Server:
     def _tell_outages(self, touched: frozenset[str]) -> None:
         """Log which pools lost their last available region, and which got one back: one line for all."""
         pools = [pool for pool in map(self.world.pools.get, touched) if pool is not None]
-        out = {p.id for p in pools if not any(available(region, self.world) for region in p.regions)}
+        out = {p.id for p in pools if not any(available(p, region, self.world) for region in p.regions)}
         lost, back = sorted(out - self._out), sorted((self._out & touched) - out)
         self._out = (self._out - touched) | out
         if lost:
@@ -328,19 +327,7 @@ class Server:
             await asyncio.sleep(TICK)
             self.now = int(time.time())
             gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
-            await self._end_overrides()
-
-    async def _end_overrides(self) -> None:
-        for override in due(self.world, time.time()):
-            async with self.changing:
-                if self.world.overrides.get((override.kind, override.subject)) is override:
-                    await self._expire(override)
-
-    async def _expire(self, override: Override) -> None:
-        with suppress(StoreError):  # it is past its end in the store as well, and is dropped at a restart
-            await asyncio.to_thread(self.store.drop_override, override.kind, override.subject)
-        self.apply(Lifted(override.kind, override.subject))
-        log.info("override expired", kind=override.kind, subject=override.subject)
+            await self.operations.end_overrides()
 
     async def _follow_files(self) -> None:
         """Reload when the system tells of a change, and when a look finds one that it did not tell of.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from geodns.core.health import Verdict
 from geodns.core.limit import OUTCOMES
+from geodns.core.overrides import KINDS
 from geodns.core.steer.odds import available
 from geodns.core.world import World, families
 from geodns.observe.metrics import Samples
@@ -95,6 +96,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         prober_suspected={(): monitor.suspected},
         **_health(world),
         paused={(region,): world.paused(region) is not None for region in world.regions},
+        overrides={(kind,): sum(k == kind for k, _ in world.overrides) for kind in KINDS},
         worst_case={(slowest.name,): slowest.seconds} if slowest else {},
         database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
         database_synthetic={(d.kind.value,): d.synthetic for d in databases},
@@ -170,7 +172,7 @@ def _health(world: World) -> dict[str, Numbers]:
     usable: Numbers = {}
     for pool in world.pools.values():
         for region in pool.regions:
-            usable[pool.id, region.region] = available(region, world)
+            usable[pool.id, region.region] = available(pool, region, world)
             for endpoint in region.endpoints:
                 for family in families(endpoint):
                     verdict = world.health_of(endpoint, family).verdict
