@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +29,7 @@ class AllUp:
         return NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Site:
     """A pool's region as it stands: what operators set goes before what probes found and files say."""
 
@@ -53,19 +52,21 @@ class Site:
 
     def is_open(self, endpoint: Endpoint) -> bool:
         """Whether an endpoint of a region that is not paused may be told."""
-        return self.setting.paused(endpoint.name) is None
+        return not self.setting.endpoints or self.setting.paused(endpoint.name) is None
 
     def health(self, endpoint: Endpoint, family: int) -> Health:
-        force = self.setting.force(endpoint.name)
+        force = None if self.setting is NOTHING else self.setting.force(endpoint.name)
         return self.conditions.health_of(endpoint, family) if force is None else _forced(force)
 
     def weight(self, endpoint: Endpoint) -> int:
-        own = self.setting.weight(endpoint.name)
+        own = self.setting.weight(endpoint.name) if self.setting.endpoints else None
         return endpoint.weight if own is None else own.value
 
-    def ends(self) -> Iterator[float]:
+    def ends(self) -> list[float]:
         """When what is set here ends, as far as it does."""
-        return (override.until for override in self.setting.all() if override.until is not None)
+        if self.setting is NOTHING:
+            return []
+        return [override.until for override in self.setting.all() if override.until is not None]
 
 
 def _forced(force: Override) -> Health:
