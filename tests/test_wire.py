@@ -286,6 +286,33 @@ def test_no_other_address_of_a_plain_block_is_taken_for_ipv4(
     assert other == client or edns.unwrap(Subnet(6, other, 128)).family == 6
 
 
+@pytest.mark.parametrize(
+    ("address", "length"),
+    [
+        ("::ffff:192.0.2.1", 96),
+        ("64:ff9b::1", 96),
+        ("2002:c000:201::", 16),
+        ("2001::1", 32),
+        ("::192.0.2.1", 96),
+    ],
+)
+def test_ipv6_addresses_that_stand_for_ipv4_ones(address: str, length: int) -> None:
+    assert edns.stands_for_ipv4(number(address)) == (True, length)
+
+
+@STEADY
+@given(st.integers(0, 2**128 - 1), st.sampled_from(edns._STANDING), st.integers(0, 128), st.data())
+def test_around_an_address_that_stands_for_none_no_other_does(
+    address: int, standing: tuple[int, int], near: int, data: st.DataObject
+) -> None:
+    keep = (1 << near) - 1
+    client = (standing[0] & ~keep) | (address & keep)
+    stands, length = edns.stands_for_ipv4(client)
+    free = 128 - length
+    other = client >> free << free | data.draw(st.integers(0, (1 << free) - 1))
+    assert edns.stands_for_ipv4(other)[0] == stands
+
+
 def test_a_source_address_is_a_subnet_of_one() -> None:
     assert edns.source("192.0.2.1") == Subnet(4, 0xC0000201, 32)
     assert edns.source("fe80::1%eth0") == Subnet(6, number("fe80::1"), 128)
