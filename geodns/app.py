@@ -36,6 +36,7 @@ from geodns.core.table import Sheet
 from geodns.core.world import Event, Observed, Overridden, World, apply, probes
 from geodns.errors import ConfigError, GeodnsError
 from geodns.geo.locate import Geography
+from geodns.journal import Journal
 from geodns.lanes import chosen
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
@@ -111,6 +112,7 @@ class Server:
         ]
         self.verdicts = Verdicts(self.apply, lambda: self.world, self.store, settings)
         self.monitor = self.verdicts.monitor
+        self.journal = Journal(self.store, self.started)
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
 
@@ -130,6 +132,7 @@ class Server:
             self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
             self._adopt(await prepare(self, reading))
+            self.journal.loaded(None, reading)
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             async with self._loading:
                 await self.verdicts.begin(frozenset(self.world.pools_of))
@@ -139,6 +142,7 @@ class Server:
                 self._follow_databases,
                 self._follow_secrets,
                 self.verdicts.keep,
+                self.journal.keep,
             ):
                 self._spawn(self._lasting(work))
             self._open(doors.waiting(self), doors.waiting(self))
@@ -182,6 +186,7 @@ class Server:
         await self.secondaries.notifier.stop()
         await self.admin.stop()
         await self.verdicts.close()
+        await self.journal.close()
         self.store.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -234,6 +239,7 @@ class Server:
         """Take an event into the world and the answers: both are new when this returns."""
         before = self.world
         self.world, touched = apply(before, event)
+        self.journal.observed(before, event)
         self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
             self._tell_outages(touched)
@@ -287,10 +293,12 @@ class Server:
                 found = error.problems if isinstance(error, ConfigError) else (error,)
                 self.problem = [str(problem) for problem in found]
                 self.reloads["refused"] += 1
+                self.journal.rejected(self.problem)
                 for line in self.problem:
                     log.error("reload refused", problem=line)
                 return
             await self.monitor.set_probes(frozenset(probes(reading.model.pools)))
+            self.journal.loaded(self.reading, reading)
             self._adopt(prepared)
             self.reloads["ok"] += 1
             if self.readiness.ready:

@@ -14,11 +14,12 @@ import structlog
 
 from geodns.admin.control import Applied, Readiness
 from geodns.core import names
+from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
-from geodns.core.guard import guard
+from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
@@ -64,11 +65,14 @@ class Operations:
             before, now = server.world, time.time()
             batch = planned(before, asked, now)
             after, touched = apply(before, batch)
-            refused = None if asked.force else guard(before, after, _said(asked))
-            if refused is not None:
+            refused = guard(before, after, _said(asked))
+            entries = [] if refused is None else [_judged(asked, refused, now)]
+            if refused is not None and not asked.force:
+                server.journal.note(*([] if asked.dry_run else entries))
                 raise refused
             if batch.changes and not asked.dry_run:
-                await self._take(batch)
+                entries += of_batch(before, batch, now, asked.actor, asked.reason)
+                await self._take(batch, entries)
                 for change in asked.changes:
                     log.info(said(change), reason=asked.reason, actor=asked.actor, until=change.until)
                 after, now = server.world, time.time()
@@ -81,21 +85,36 @@ class Operations:
         if not due(server.world, time.time()):
             return
         async with server.changing:
-            over = due(server.world, time.time())
+            now = time.time()
+            over = due(server.world, now)
             ended = Batch(tuple(Lifted(o.kind, o.subject) for o in over))
+            entries = of_batch(server.world, ended, now, CLOCK, "its time is over")
             try:
-                await self._take(ended)
+                await self._take(ended, entries)
             except StoreError:  # they are past their end in the store as well, and are dropped at a restart
+                server.journal.note(*entries)
                 server.apply(ended)
             for override in over:
                 log.info("override expired", kind=override.kind, subject=override.subject)
 
-    async def _take(self, batch: Batch) -> None:
-        """Onto the disk, then into the answers."""
+    async def _take(self, batch: Batch, entries: list[Entry]) -> None:
+        """Onto the disk, with the audit's entries and those that wait, then into the answers."""
         put = [change.override for change in batch.changes if isinstance(change, Overridden)]
         drop = [(change.kind, change.subject) for change in batch.changes if isinstance(change, Lifted)]
-        await asyncio.to_thread(self._server.store.change_overrides, put, drop)
-        self._server.apply(batch)
+        server = self._server
+        waiting = server.journal.take()
+        try:
+            await asyncio.to_thread(server.store.change_overrides, put, drop, waiting + entries)
+        except StoreError:
+            server.journal.give_back(waiting)
+            raise
+        server.apply(batch)
+
+    async def audit(self, wanted: Wanted, limit: int) -> Page:
+        return await self._server.journal.read(wanted, limit)
+
+    async def verify(self, known: tuple[int, bytes] | None) -> Proof:
+        return await self._server.journal.verify(known)
 
     def status(self) -> Mapping[str, object]:
         server = self._server
@@ -125,6 +144,12 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+
+
+def _judged(asked: Asked, refused: Refused, now: float) -> Entry:
+    """What the audit has of a refusal, or of one that was overruled."""
+    action, told = OVERRULE if asked.force else REFUSE, {"rule": refused.code, "detail": str(refused)}
+    return Entry(now, action, asked.changes[0].subject, asked.actor, asked.reason, "", text(told))
 
 
 def _said(asked: Asked) -> str:

@@ -80,6 +80,8 @@ def samples(server: Server, totals: Totals) -> Samples:
             ("clients",): replay.tails.forgotten + replay.sources.forgotten,
             ("classes",): sum(c.overflows for c in server.sheets.classes),
             ("state rows",): server.store.dropped,
+            ("audit rows",): server.store.audit_dropped,
+            ("audit entries",): server.journal.lost,
             ("rate blocks",): limiter.displaced if limiter else 0,
             ("logged queries",): server.query_log.left_out + sum(udp.stats.unshown for udp in server.udp),
             ("log lines",): server.lines_lost(),
@@ -105,7 +107,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         names={(zone.apex,): zone.names for zone in server.reading.zones},
         serial={(zone.apex,): zone.serial for zone in server.reading.zones},
         **_secondaries(server),
-        state_errors={(): server.verdicts.errors},
+        state_errors={(): server.verdicts.errors + server.journal.errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
         admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
     )

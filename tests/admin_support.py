@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from geodns.admin.control import Applied, Readiness
+from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
 from geodns.core.overrides import PAUSE, Override
@@ -88,6 +89,8 @@ class FakeControl:
         self.is_ready = Readiness(True, "remembered verdicts")
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
+        self.entries: list[Entry] = []
+        self.wanted: list[tuple[Wanted, int]] = []
 
     def world(self) -> World:
         return self.state
@@ -123,6 +126,18 @@ class FakeControl:
         if not asked.dry_run:
             self.state = after
         return Applied(before, batch, after, NOW, NOW + 15)
+
+    async def audit(self, wanted: Wanted, limit: int) -> Page:
+        self._fail()
+        self.wanted.append((wanted, limit))
+        rows = tuple(chained(NO_HASH, 0, self.entries))
+        kept = [row for row in reversed(rows) if wanted.before is None or row.seq < wanted.before]
+        return Page(tuple(kept[:limit]), 0, (rows[-1].seq, rows[-1].hash) if rows else (0, NO_HASH))
+
+    async def verify(self, known: tuple[int, bytes] | None) -> Proof:
+        page = await self.audit(Wanted(), 1)
+        wrong = "row 7 is missing" if known else ""
+        return Proof(1, *page.head, wrong)
 
     def metrics(self) -> bytes:
         return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"

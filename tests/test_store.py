@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from geodns.core.audit import NO_HASH, Wanted
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
 from geodns.errors import StoreError
@@ -245,6 +246,7 @@ def test_threads_may_share_it(store: Store) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from geodns.core.audit import Entry
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
 from geodns.store.state import Store
@@ -252,7 +254,8 @@ store = Store(Path(sys.argv[1]))
 n = int(sys.argv[2])
 while True:
     n += 1
-    store.change_overrides([Override("pause", "region", f"reason {n}", f"actor {n}", float(n), None)], [])
+    override = Override("pause", "region", f"reason {n}", f"actor {n}", float(n), None)
+    store.change_overrides([override], [], [Entry(float(n), "set", "region", f"actor {n}", f"reason {n}")])
     store.save_verdicts({f"p{i}": Health(Verdict.UP, float(n)) for i in range(20)}, 0.0)
     print(n, flush=True)
 """
@@ -276,10 +279,14 @@ def test_kill_9_leaves_the_old_state_or_the_new(path: Path) -> None:
         store = Store(path)
         (override,) = store.overrides()
         verdicts = store.verdicts(1.0, 0.0)
+        page = store.audit(Wanted(), 1)
+        good, wrong = store.check_audit((0, NO_HASH))
         store.close()
         n = int(override.since)
         assert n in (told, told + 1)
         assert override == Override("pause", "region", f"reason {n}", f"actor {n}", float(n), None)
+        assert [(row.seq, row.entry.reason) for row in page.rows] == [(n, f"reason {n}")]
+        assert (good, wrong) == (page.head, "")
         assert len(verdicts) == 20
         assert {h.since for h in verdicts.values()} in ({float(n)}, {float(n - 1)})
         told = n

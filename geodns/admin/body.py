@@ -137,5 +137,10 @@ def bad(detail: str) -> ProblemError:
     return ProblemError(400, "bad-body", detail)
 
 
+def bad_query(detail: str) -> ProblemError:
+    """The problem of a query that cannot be used."""
+    return ProblemError(400, "bad-request", detail)
+
+
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(f"'{name}'" for name in names)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Probe, Track
 from geodns.core.verbs import Asked
 from geodns.core.world import Batch, World
@@ -57,6 +58,14 @@ class Control(Protocol):
         Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
         forced), StoreError: nothing has changed then.
         """
+        ...
+
+    async def audit(self, wanted: Wanted, limit: int) -> Page:
+        """The newest `limit` rows of the audit that are wanted. Raises StoreError."""
+        ...
+
+    async def verify(self, known: tuple[int, bytes] | None) -> Proof:
+        """Whether the audit's chain holds, and a row that was noted is in it. Raises StoreError."""
         ...
 
     def metrics(self) -> bytes:

@@ -12,8 +12,8 @@ from geodns.admin.body import answer, bad, duration, flag, mapping, read, stamp,
 from geodns.admin.control import Applied
 from geodns.admin.keys import CLOCK, CONTROL
 from geodns.admin.problems import ProblemError
-from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, WEIGHT, Override, Subject
-from geodns.core.verbs import Asked, Change, known, read_weight, require, tag_of, weight_text
+from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, Override, Subject, value_text
+from geodns.core.verbs import Asked, Change, known, read_weight, require, tag_of
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 
@@ -172,19 +172,13 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
 
 def told_of(override: Override) -> dict[str, object]:
     """An override as the API tells it, without its kind and subject."""
-    value = {} if override.kind == PAUSE else {"value": _value_text(override)}
+    value = {} if override.kind == PAUSE else {"value": value_text(override)}
     return value | {
         "reason": override.reason,
         "actor": override.actor,
         "since": stamp(override.since),
         "until": stamp(override.until),
     }
-
-
-def _value_text(override: Override) -> str:
-    if override.kind == WEIGHT:
-        return weight_text(override.subject, override.value)
-    return "up" if override.value == UP else "down"
 
 
 def _whole(world: World, override: Override) -> dict[str, object]:

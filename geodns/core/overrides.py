@@ -132,3 +132,15 @@ def tag(overrides: Iterable[Override]) -> str:
     """A short text that differs where the overrides do: the ETag of a subject's."""
     content = repr(sorted(overrides, key=lambda o: (o.kind, o.subject)))
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+
+
+def weight_text(subject: str, value: int) -> str:
+    """A weight as people write it: `3` of an endpoint, `40%` of a region."""
+    return str(value) if Subject.parse(subject).endpoint else f"{value}%"
+
+
+def value_text(override: Override) -> str:
+    """An override's value as people write it; empty for a pause."""
+    if override.kind == WEIGHT:
+        return weight_text(override.subject, override.value)
+    return ("up" if override.value == UP else "down") if override.kind == FORCE else ""

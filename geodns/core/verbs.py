@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from geodns.core.guard import UnknownSubject
-from geodns.core.overrides import FORCE, PAUSE, WHOLE, Override, Subject, tag
+from geodns.core.overrides import FORCE, PAUSE, WHOLE, Override, Subject, tag, weight_text
 from geodns.core.world import Batch, Lifted, Overridden, World
 from geodns.errors import GeodnsError
 
@@ -108,11 +108,6 @@ def said(change: Change) -> str:
     if change.kind == FORCE:
         return f"forcing {subject} {'up' if change.value else 'down'}"
     return f"setting the weight of {subject} to {weight_text(subject, change.value)}"
-
-
-def weight_text(subject: str, value: int) -> str:
-    """A weight as people write it: `3` of an endpoint, `40%` of a region."""
-    return str(value) if Subject.parse(subject).endpoint else f"{value}%"
 
 
 def read_weight(subject: str, text: str) -> int:

@@ -15,14 +15,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from geodns.core.audit import Entry, Page, Wanted
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
 from geodns.errors import StoreError
+from geodns.store import audit
 
 MAX_OVERRIDES = 10_000
 MAX_ROWS = (
     200_000  # of verdicts, of serials; the ones unused for longest fall out, counted in `Store.dropped`
 )
+MAX_AUDIT = 200_000  # rows of the audit; the oldest fall out, counted in `Store.audit_dropped`
 MAX_TEXT = 1_000  # characters of a reason, a subject, an actor
 
 _APPLICATION = 0x67656F64  # "geod": tells our files from any other program's
@@ -43,7 +46,7 @@ CREATE TABLE serials (
 );
 CREATE INDEX serials_seen ON serials (seen);
 """
-_UPGRADES = {1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0"}
+_UPGRADES = {1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES}
 
 
 class Store:
@@ -57,6 +60,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dropped = 0
+        self.audit_dropped = 0
         self._mutex = threading.Lock()
         self._lock = _own(path)
         try:
@@ -73,9 +77,11 @@ class Store:
                 os.close(self._lock)
             self._lock = -1
 
-    def change_overrides(self, put: Iterable[Override], drop: Iterable[tuple[str, str]]) -> None:
+    def change_overrides(
+        self, put: Iterable[Override], drop: Iterable[tuple[str, str]], entries: Iterable[Entry] = ()
+    ) -> None:
         """Forget the overrides of these (kind, subject) and keep those; one replaces another of its kind and
-        subject. All or nothing.
+        subject. What the audit has of it is written with it. All or nothing.
         """
         rows = [(o.kind, o.subject, o.reason, o.actor, o.since, o.until, o.value) for o in put]
         for row in rows:
@@ -87,6 +93,27 @@ class Store:
             db.executemany("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             if _count(db, "overrides") > MAX_OVERRIDES:
                 raise StoreError(f"there are {MAX_OVERRIDES} overrides already: lift some first", full=True)
+            self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Append to the audit."""
+        with self._change() as db:
+            self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
+
+    def audit(self, wanted: Wanted, limit: int) -> Page:
+        """The newest `limit` of the audit's rows that are wanted."""
+        with self._reading() as db:
+            return Page(tuple(audit.read(db, wanted, limit)), audit.anchor(db)[0], audit.head(db))
+
+    def audit_row(self, seq: int) -> bytes | None:
+        """The hash of a row of the audit; None where it is not kept."""
+        with self._reading() as db:
+            return audit.hash_of(db, seq)
+
+    def check_audit(self, after: tuple[int, bytes]) -> tuple[tuple[int, bytes], str]:
+        """Verify some of the rows behind one that is good; the last good one, and what is wrong behind it."""
+        with self._reading() as db:
+            return audit.check(db, after)
 
     def overrides(self) -> list[Override]:
         """All that are kept, past ones too: their end is the caller's to act on."""
@@ -219,12 +246,13 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     if _pragma(db, "quick_check") != "ok":
         raise sqlite3.DatabaseError("its check failed")
     if version < _SCHEMA:
-        _create(db, [_UPGRADES[known] for known in range(version, _SCHEMA)] if tables else [_TABLES])
+        upgrades = [_UPGRADES[known] for known in range(version, _SCHEMA)] if tables else []
+        _create(db, ";".join(upgrades) or _TABLES + audit.TABLES)
 
 
-def _create(db: sqlite3.Connection, scripts: list[str]) -> None:
+def _create(db: sqlite3.Connection, script: str) -> None:
     db.execute("BEGIN IMMEDIATE")
-    for statement in ";".join(scripts).split(";"):
+    for statement in script.split(";"):
         db.execute(statement)
     db.execute(f"PRAGMA application_id = {_APPLICATION}")
     db.execute(f"PRAGMA user_version = {_SCHEMA}")
