@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -34,9 +33,10 @@ from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.table import Sheet
-from geodns.core.world import Event, Lifted, Observed, Overridden, Override, World, apply, due, probes
-from geodns.errors import ConfigError, GeodnsError, StoreError
+from geodns.core.world import Event, Observed, Overridden, World, apply, probes
+from geodns.errors import ConfigError, GeodnsError
 from geodns.geo.locate import Geography
+from geodns.journal import Journal
 from geodns.lanes import chosen
 from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
@@ -112,6 +112,7 @@ class Server:
         ]
         self.verdicts = Verdicts(self.apply, lambda: self.world, self.store, settings)
         self.monitor = self.verdicts.monitor
+        self.journal = Journal(self.store, self.started)
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
 
@@ -131,6 +132,7 @@ class Server:
             self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
             self._adopt(await prepare(self, reading))
+            self.journal.loaded(None, reading)
             await self.admin.start(self.settings.admin.listen.host, self.settings.admin.listen.port)
             async with self._loading:
                 await self.verdicts.begin(frozenset(self.world.pools_of))
@@ -140,6 +142,7 @@ class Server:
                 self._follow_databases,
                 self._follow_secrets,
                 self.verdicts.keep,
+                self.journal.keep,
             ):
                 self._spawn(self._lasting(work))
             self._open(doors.waiting(self), doors.waiting(self))
@@ -148,7 +151,7 @@ class Server:
             for tcp in self.tcp:
                 await tcp.start()
             await self._first_round()
-            await self._end_overrides()
+            await self.operations.end_overrides()
             if self._stop.is_set():
                 return
             self._open(doors.datagrams(self), doors.streams(self))
@@ -183,6 +186,7 @@ class Server:
         await self.secondaries.notifier.stop()
         await self.admin.stop()
         await self.verdicts.close()
+        await self.journal.close()
         self.store.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -235,6 +239,7 @@ class Server:
         """Take an event into the world and the answers: both are new when this returns."""
         before = self.world
         self.world, touched = apply(before, event)
+        self.journal.observed(before, event)
         self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
             self._tell_outages(touched)
@@ -248,7 +253,7 @@ class Server:
     def _tell_outages(self, touched: frozenset[str]) -> None:
         """Log which pools lost their last available region, and which got one back: one line for all."""
         pools = [pool for pool in map(self.world.pools.get, touched) if pool is not None]
-        out = {p.id for p in pools if not any(available(region, self.world) for region in p.regions)}
+        out = {p.id for p in pools if not any(available(p, region, self.world) for region in p.regions)}
         lost, back = sorted(out - self._out), sorted((self._out & touched) - out)
         self._out = (self._out - touched) | out
         if lost:
@@ -288,10 +293,12 @@ class Server:
                 found = error.problems if isinstance(error, ConfigError) else (error,)
                 self.problem = [str(problem) for problem in found]
                 self.reloads["refused"] += 1
+                self.journal.rejected(self.problem)
                 for line in self.problem:
                     log.error("reload refused", problem=line)
                 return
             await self.monitor.set_probes(frozenset(probes(reading.model.pools)))
+            self.journal.loaded(self.reading, reading)
             self._adopt(prepared)
             self.reloads["ok"] += 1
             if self.readiness.ready:
@@ -328,19 +335,7 @@ class Server:
             await asyncio.sleep(TICK)
             self.now = int(time.time())
             gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
-            await self._end_overrides()
-
-    async def _end_overrides(self) -> None:
-        for override in due(self.world, time.time()):
-            async with self.changing:
-                if self.world.overrides.get((override.kind, override.subject)) is override:
-                    await self._expire(override)
-
-    async def _expire(self, override: Override) -> None:
-        with suppress(StoreError):  # it is past its end in the store as well, and is dropped at a restart
-            await asyncio.to_thread(self.store.drop_override, override.kind, override.subject)
-        self.apply(Lifted(override.kind, override.subject))
-        log.info("override expired", kind=override.kind, subject=override.subject)
+            await self.operations.end_overrides()
 
     async def _follow_files(self) -> None:
         """Reload when the system tells of a change, and when a look finds one that it did not tell of.

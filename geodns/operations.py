@@ -14,21 +14,26 @@ import structlog
 
 from geodns.admin.control import Applied, Readiness
 from geodns.core import names
+from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
-from geodns.core.guard import UnknownRegion, guard_pause
+from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
+from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
-from geodns.core.world import PAUSE, Lifted, Overridden, Override, World
-from geodns.errors import GeodnsError
+from geodns.core.verbs import Asked, planned, said
+from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
+from geodns.errors import GeodnsError, StoreError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
 from geodns.samples import Totals, samples
 
 if TYPE_CHECKING:
     from geodns.app import Server
+
+MAX_SAID = 3  # changes of a batch that a refusal names
 
 log = structlog.get_logger("geodns")
 
@@ -54,45 +59,62 @@ class Operations:
         server = self._server
         return explained(server.replay, server.sheets, server.geography, (name, rtype, client))
 
-    async def pause(
-        self, region: str, *, reason: str, actor: str, until: float | None, force: bool
-    ) -> Applied:
+    async def change(self, asked: Asked) -> Applied:
         server = self._server
         async with server.changing:
-            self._known(region)
-            refused = None if force else guard_pause(server.world, region)
-            if refused is not None:
+            before, now = server.world, time.time()
+            batch = planned(before, asked, now)
+            after, touched = apply(before, batch)
+            refused = guard(before, after, _said(asked))
+            entries = [] if refused is None else [_judged(asked, refused, now)]
+            if refused is not None and not asked.force:
+                server.journal.note(*([] if asked.dry_run else entries))
                 raise refused
-            override = Override(PAUSE, region, reason, actor, time.time(), until)
-            await asyncio.to_thread(server.store.put_override, override)
-            server.apply(Overridden(override))
-            log.info("paused", region=region, reason=reason, actor=actor, until=until, force=force)
-            return self._applied(override)
+            if batch.changes and not asked.dry_run:
+                entries += of_batch(before, batch, now, asked.actor, asked.reason)
+                await self._take(batch, entries)
+                for change in asked.changes:
+                    log.info(said(change), reason=asked.reason, actor=asked.actor, until=change.until)
+                after, now = server.world, time.time()
+            ttls = [spec.ttl for spec in server.sheets.specs if spec.pool in touched]
+            return Applied(before, batch, after, now, now + max(ttls, default=0))
 
-    async def resume(self, region: str, *, actor: str) -> Applied | None:
+    async def end_overrides(self) -> None:
+        """Lift the overrides whose time is over."""
         server = self._server
+        if not due(server.world, time.time()):
+            return
         async with server.changing:
-            override = server.world.paused(region)
-            if override is None:  # else it may be lifted, though the files have lost the region since
-                self._known(region)
-                return None
-            await asyncio.to_thread(server.store.drop_override, PAUSE, region)
-            server.apply(Lifted(PAUSE, region))
-            log.info("resumed", region=region, actor=actor)
-            return self._applied(override)
+            now = time.time()
+            over = due(server.world, now)
+            ended = Batch(tuple(Lifted(o.kind, o.subject) for o in over))
+            entries = of_batch(server.world, ended, now, CLOCK, "its time is over")
+            try:
+                await self._take(ended, entries)
+            except StoreError:  # they are past their end in the store as well, and are dropped at a restart
+                server.journal.note(*entries)
+                server.apply(ended)
+            for override in over:
+                log.info("override expired", kind=override.kind, subject=override.subject)
 
-    def _known(self, region: str) -> None:
-        regions = self._server.world.regions
-        if region not in regions:
-            raise UnknownRegion(region, tuple(sorted(regions)))
+    async def _take(self, batch: Batch, entries: list[Entry]) -> None:
+        """Onto the disk, with the audit's entries and those that wait, then into the answers."""
+        put = [change.override for change in batch.changes if isinstance(change, Overridden)]
+        drop = [(change.kind, change.subject) for change in batch.changes if isinstance(change, Lifted)]
+        server = self._server
+        waiting = server.journal.take()
+        try:
+            await asyncio.to_thread(server.store.change_overrides, put, drop, waiting + entries)
+        except StoreError:
+            server.journal.give_back(waiting)
+            raise
+        server.apply(batch)
 
-    def _applied(self, override: Override) -> Applied:
-        """Resolvers may hold the old answers for the longest TTL of a name that the region serves."""
-        server, now = self._server, time.time()
-        ttls = [
-            spec.ttl for spec in server.sheets.specs if server.world.pools[spec.pool].region(override.subject)
-        ]
-        return Applied(override, now, now + max(ttls, default=0))
+    async def audit(self, wanted: Wanted, limit: int) -> Page:
+        return await self._server.journal.read(wanted, limit)
+
+    async def verify(self, known: tuple[int, bytes] | None) -> Proof:
+        return await self._server.journal.verify(known)
 
     def status(self) -> Mapping[str, object]:
         server = self._server
@@ -109,7 +131,8 @@ class Operations:
             "synthetic": server.geography.synthetic,
             "database_problem": server.database_problem or None,
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
-            "paused": [asdict(override) for override in server.world.overrides.values()],
+            "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
+            "overrides": [asdict(override) for override in server.world.overrides.values()],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,
@@ -121,6 +144,17 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+
+
+def _judged(asked: Asked, refused: Refused, now: float) -> Entry:
+    """What the audit has of a refusal, or of one that was overruled."""
+    action, told = OVERRULE if asked.force else REFUSE, {"rule": refused.code, "detail": str(refused)}
+    return Entry(now, action, asked.changes[0].subject, asked.actor, asked.reason, "", text(told))
+
+
+def _said(asked: Asked) -> str:
+    words = [said(change) for change in asked.changes]
+    return ", ".join(words[:MAX_SAID]) + (f" and {len(words) - MAX_SAID} more" if words[MAX_SAID:] else "")
 
 
 def explained(

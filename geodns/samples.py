@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from geodns.core.health import Verdict
 from geodns.core.limit import OUTCOMES
+from geodns.core.overrides import KINDS
 from geodns.core.steer.odds import available
 from geodns.core.world import World, families
 from geodns.observe.metrics import Samples
@@ -79,6 +80,8 @@ def samples(server: Server, totals: Totals) -> Samples:
             ("clients",): replay.tails.forgotten + replay.sources.forgotten,
             ("classes",): sum(c.overflows for c in server.sheets.classes),
             ("state rows",): server.store.dropped,
+            ("audit rows",): server.store.audit_dropped,
+            ("audit entries",): server.journal.lost,
             ("rate blocks",): limiter.displaced if limiter else 0,
             ("logged queries",): server.query_log.left_out + sum(udp.stats.unshown for udp in server.udp),
             ("log lines",): server.lines_lost(),
@@ -95,6 +98,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         prober_suspected={(): monitor.suspected},
         **_health(world),
         paused={(region,): world.paused(region) is not None for region in world.regions},
+        overrides={(kind,): sum(k == kind for k, _ in world.overrides) for kind in KINDS},
         worst_case={(slowest.name,): slowest.seconds} if slowest else {},
         database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
         database_synthetic={(d.kind.value,): d.synthetic for d in databases},
@@ -103,7 +107,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         names={(zone.apex,): zone.names for zone in server.reading.zones},
         serial={(zone.apex,): zone.serial for zone in server.reading.zones},
         **_secondaries(server),
-        state_errors={(): server.verdicts.errors},
+        state_errors={(): server.verdicts.errors + server.journal.errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
         admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
     )
@@ -170,7 +174,7 @@ def _health(world: World) -> dict[str, Numbers]:
     usable: Numbers = {}
     for pool in world.pools.values():
         for region in pool.regions:
-            usable[pool.id, region.region] = available(region, world)
+            usable[pool.id, region.region] = available(pool, region, world)
             for endpoint in region.endpoints:
                 for family in families(endpoint):
                     verdict = world.health_of(endpoint, family).verdict

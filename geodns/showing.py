@@ -163,8 +163,9 @@ class Story:
 
         Other pools fall at other moments, and nobody's answer to NAME changes then.
         """
-        found = world.pools[self._spec()[0].pool].region(region)
-        return None if found is None else available(found, world)
+        pool = world.pools[self._spec()[0].pool]
+        found = pool.region(region)
+        return None if found is None else available(pool, found, world)
 
     def _spec(self) -> tuple[SheetSpec, int]:
         """What NAME's sheet is made for, and its plan."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from geodns.admin.control import Applied, Readiness
-from geodns.core.guard import UnknownRegion, guard_pause
+from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
+from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
-from geodns.core.world import PAUSE, Lifted, Loaded, Observed, Overridden, Override, World, apply
+from geodns.core.overrides import PAUSE, Override
+from geodns.core.verbs import Asked, planned, said
+from geodns.core.world import Loaded, Observed, Overridden, World, apply
 from geodns.errors import GeodnsError
 from geodns.model import (
     AnyRegion,
@@ -86,7 +88,9 @@ class FakeControl:
         self.state = world_of("cn-south cn-north eu-west", ((NEAREST,), False))
         self.is_ready = Readiness(True, "remembered verdicts")
         self.failing: Exception | None = None
-        self.calls: list[tuple[object, ...]] = []
+        self.calls: list[Asked] = []
+        self.entries: list[Entry] = []
+        self.wanted: list[tuple[Wanted, int]] = []
 
     def world(self) -> World:
         return self.state
@@ -110,35 +114,33 @@ class FakeControl:
             raise GeodnsError("'nowhere' is no address")
         return {"name": name, "type": rtype, "client": {"address": client}}
 
-    async def pause(
-        self, region: str, *, reason: str, actor: str, until: float | None, force: bool
-    ) -> Applied:
+    async def change(self, asked: Asked) -> Applied:
         self._fail()
-        self._known(region)
-        refused = guard_pause(self.state, region)
-        if refused and not force:
+        before = self.state
+        batch = planned(before, asked, NOW)
+        after, _ = apply(before, batch)
+        refused = guard(before, after, said(asked.changes[0]))
+        if refused and not asked.force:
             raise refused
-        override = Override(PAUSE, region, reason, actor, NOW, until)
-        self.state, _ = apply(self.state, Overridden(override))
-        self.calls.append(("pause", region, reason, actor, until, force))
-        return Applied(override, NOW, NOW + 15)
+        self.calls.append(asked)
+        if not asked.dry_run:
+            self.state = after
+        return Applied(before, batch, after, NOW, NOW + 15)
 
-    async def resume(self, region: str, *, actor: str) -> Applied | None:
+    async def audit(self, wanted: Wanted, limit: int) -> Page:
         self._fail()
-        self._known(region)
-        override = self.state.paused(region)
-        self.calls.append(("resume", region, actor))
-        if override is None:
-            return None
-        self.state, _ = apply(self.state, Lifted(PAUSE, region))
-        return Applied(replace(override), NOW, NOW + 15)
+        self.wanted.append((wanted, limit))
+        rows = tuple(chained(NO_HASH, 0, self.entries))
+        kept = [row for row in reversed(rows) if wanted.before is None or row.seq < wanted.before]
+        return Page(tuple(kept[:limit]), 0, (rows[-1].seq, rows[-1].hash) if rows else (0, NO_HASH))
+
+    async def verify(self, known: tuple[int, bytes] | None) -> Proof:
+        page = await self.audit(Wanted(), 1)
+        wrong = "row 7 is missing" if known else ""
+        return Proof(1, *page.head, wrong)
 
     def metrics(self) -> bytes:
         return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"
-
-    def _known(self, region: str) -> None:
-        if region not in self.state.regions:
-            raise UnknownRegion(region, tuple(self.state.regions))
 
     def _fail(self) -> None:
         if self.failing is not None:

@@ -23,10 +23,12 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.overrides import DOWN, FORCE, PAUSE, UP, WEIGHT, Override
 from geodns.core.place import Located, Place
 from geodns.core.replay import STREAM, Hooks, Replay
 from geodns.core.terms import Terms
-from geodns.core.world import PAUSE, Lifted, Loaded, Observed, Overridden, Override, World, apply, families
+from geodns.core.verbs import read_weight, require
+from geodns.core.world import Lifted, Loaded, Observed, Overridden, World, apply, families
 from geodns.geo.lines import by_asn
 from geodns.geo.locate import where_of
 from geodns.geo.networks import Networks, configured
@@ -161,9 +163,10 @@ class Lab:
 
     def state(self, told: Mapping[str, Any]) -> None:
         """Set the world: `down`, `unknown`: lists of `pool/region/endpoint[/4|/6]`, or of `pool/region`;
-        `doubt`: such to the second until which it is in doubt; `paused`: regions, or region to end; `now`.
+        `doubt`: such to the second until which it is in doubt; `paused`: subjects, or subject to end;
+        `weight`: subject to weight; `force`: subject to up or down; `now`.
         """
-        unheard = set(told) - {"down", "unknown", "doubt", "paused", "now"}
+        unheard = set(told) - {"down", "unknown", "doubt", "paused", "weight", "force", "now"}
         assert not unheard, f"a state has no {unheard}"
         health = {probe: Health(Verdict.UP) for probe in self.world.pools_of}
         for word, verdict in (("down", Verdict.DOWN), ("unknown", Verdict.UNKNOWN)):
@@ -174,11 +177,18 @@ class Lab:
                 health[probe] = Health(health[probe].verdict, doubt_until=until)
         paused = told.get("paused", {})
         until_of = paused if isinstance(paused, Mapping) else dict.fromkeys(paused)
-        assert set(until_of) <= set(self.model.regions), f"paused {until_of}: no such region"
+        wanted = [Override(PAUSE, subject, "", "test", 0, until) for subject, until in until_of.items()]
+        for subject, text in told.get("weight", {}).items():
+            wanted.append(Override(WEIGHT, subject, "", "test", 0, None, read_weight(subject, str(text))))
+        for subject, text in told.get("force", {}).items():
+            wanted.append(Override(FORCE, subject, "", "test", 0, None, {"up": UP, "down": DOWN}[text]))
+        for override in wanted:
+            require(self.world, override.subject)
+        keys = {(override.kind, override.subject) for override in wanted}
         self.take(
             Observed(health),
-            *(Lifted(PAUSE, region) for _, region in self.world.overrides if region not in until_of),
-            *(Overridden(Override(PAUSE, r, "", "test", 0, until)) for r, until in until_of.items()),
+            *(Lifted(*key) for key in self.world.overrides if key not in keys),
+            *map(Overridden, wanted),
         )
         self.now = told.get("now", 1000)
 

@@ -13,7 +13,8 @@ from core_support import Lab
 
 from geodns.core import names
 from geodns.core.health import Health, Verdict
-from geodns.core.world import PAUSE, Event, Lifted, Observed, Overridden, Override
+from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, WEIGHT, Override, Subject
+from geodns.core.world import Batch, Event, Lifted, Observed, Overridden
 from geodns.model import (
     AllDown,
     AnyRegion,
@@ -217,15 +218,41 @@ def health(chance: Random, now: int) -> Health:
     return Health(verdict, doubt_until=now + chance.randrange(1, 40) if chance.random() < 0.2 else 0.0)
 
 
+def override(pools: Mapping[str, Pool], chance: Random, now: float) -> Override:
+    """Of any kind, on a region, on it in a pool, or on one of its endpoints there."""
+    here = chance.choice(tuple(pools.values()))
+    region = chance.choice(here.regions)
+    subject = Subject(region.region)
+    if chance.random() < 0.7:
+        subject = Subject(region.region, here.id)
+        if chance.random() < 0.6:
+            subject = Subject(region.region, here.id, chance.choice(region.endpoints).name)
+    kind = chance.choice((PAUSE, PAUSE, WEIGHT, WEIGHT, FORCE))
+    value = {
+        PAUSE: 0,
+        WEIGHT: chance.choice((0, 1, 3, 1000) if subject.endpoint else (1, 10, 50, 99, 100)),
+        FORCE: chance.choice((UP, DOWN)),
+    }[kind]
+    until = chance.choice((None, now + chance.randrange(1, 60)))
+    return Override(kind, str(subject), "why", "test", now, until, value)
+
+
+def lifted(lab_: Lab, chance: Random) -> Lifted:
+    """The end of an override that is there, or of one that is not."""
+    there = sorted(lab_.world.overrides)
+    nobody = (chance.choice(KINDS), next(iter(lab_.model.regions)))
+    return Lifted(*(chance.choice(there) if there else nobody))
+
+
 def event(lab_: Lab, chance: Random) -> Event:
-    """Something that happens to a lab's world: verdicts, a pause, its end."""
-    region = chance.choice(tuple(lab_.model.regions))
-    match chance.randrange(4):
+    """Something that happens to a lab's world: verdicts, an override, its end, both at once."""
+    match chance.randrange(5):
         case 0:
-            until = chance.choice((None, lab_.now + chance.randrange(1, 60)))
-            return Overridden(Override(PAUSE, region, "", "test", lab_.now, until))
+            return Overridden(override(lab_.model.pools, chance, lab_.now))
         case 1:
-            return Lifted(PAUSE, region)
+            return lifted(lab_, chance)
+        case 2:
+            return Batch((lifted(lab_, chance), Overridden(override(lab_.model.pools, chance, lab_.now))))
         case _:
             watched = sorted(lab_.world.pools_of, key=lambda p: p.id)
             chosen: Mapping[Any, Health] = {

@@ -15,7 +15,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-TESTS = ["cases", "odds", "picks", "wire", "sheets", "scope", "replay", "cookies", "reception", "simulation"]
+TESTS = [
+    "cases",
+    "odds",
+    "orders",
+    "picks",
+    "wire",
+    "sheets",
+    "scope",
+    "replay",
+    "cookies",
+    "reception",
+    "simulation",
+]
 
 
 class Mutation(NamedTuple):
@@ -35,8 +47,8 @@ MUTATIONS = [
     Mutation(
         "weight 0 is a last resort, not an equal",
         "steer/odds.py",
-        "weighted = [(e, e.weight) for e in tier if e.weight > 0]",
-        "weighted = [(e, e.weight or 1) for e in tier]",
+        "return [(e, w) for e, w in weighed if w > 0] or weighed",
+        "return [(e, w or 1) for e, w in weighed]",
     ),
     Mutation("the lowest tier serves first", "steer/odds.py", "lowest = min(e.tier", "lowest = max(e.tier"),
     Mutation(
@@ -58,6 +70,18 @@ MUTATIONS = [
         "if paused and stage is Stage.AVAILABLE\n",
     ),
     Mutation(
+        "a paused endpoint is not told, not even failing open",
+        "steer/odds.py",
+        "site.is_open(e) and fit(site.health(e, family), stage)\n    ]",
+        "fit(site.health(e, family), stage)\n    ]",
+    ),
+    Mutation(
+        "the group behind takes what a region gives up, no more",
+        "steer/odds.py",
+        "left *= total * (WHOLE - share)",
+        "left *= total * WHOLE",
+    ),
+    Mutation(
         "never probed is not told while somebody is up",
         "steer/odds.py",
         "case Stage.AVAILABLE | Stage.REDUCED:",
@@ -72,8 +96,8 @@ MUTATIONS = [
     Mutation(
         "a split keeps its shares whatever its regions weigh",
         "steer/odds.py",
-        "(region, e, w * share * (common // total))",
-        "(region, e, w * share)",
+        "(site, e, w * share * (common // total))",
+        "(site, e, w * share)",
     ),
     Mutation(
         "a fence keeps the implied nearest out",

@@ -14,6 +14,7 @@ from admin_support import NOW, TOKEN, with_paused, with_verdict
 from geodns.admin.auth import allowed, load_token
 from geodns.admin.control import Readiness
 from geodns.core.health import Verdict
+from geodns.core.verbs import Asked, Change
 from geodns.errors import GeodnsError, StoreError
 
 
@@ -107,7 +108,8 @@ class TestPause:
             "effective_at": "2023-11-14T22:13:20.000Z",
             "caches_clear_at": "2023-11-14T22:13:35.000Z",
         }
-        assert api.control.calls == [("pause", "cn-south", "cable cut", "ann", NOW + 1800, False)]
+        change = Change("pause", "cn-south", until=NOW + 1800)
+        assert api.control.calls == [Asked((change,), "cable cut", "ann")]
 
     async def test_needs_only_a_reason(self, api: Api) -> None:
         reply = await api("PUT", PAUSE, {"reason": "maintenance"})
@@ -116,7 +118,7 @@ class TestPause:
     @pytest.mark.parametrize("given", [90, 90.0, "90", "90s", "1m30s"])
     async def test_a_duration_may_be_a_number_or_a_text(self, api: Api, given: object) -> None:
         await api("PUT", PAUSE, {"reason": "x", "for": given})
-        assert api.control.calls[0][4] == NOW + 90
+        assert api.control.calls[0].changes[0].until == NOW + 90
 
     async def test_is_idempotent_and_the_second_replaces_the_first(self, api: Api) -> None:
         for reason in ("one", "one", "two"):
@@ -132,7 +134,10 @@ class TestPause:
         assert (first.status, first.body["paused"], first.body["changed"]) == (200, False, True)
         assert first.body["caches_clear_at"] == "2023-11-14T22:13:35.000Z"
         assert (again.status, again.body) == (200, {"region": "cn-south", "paused": False, "changed": False})
-        assert api.control.calls[-2:] == [("resume", "cn-south", "bob"), ("resume", "cn-south", "api")]
+        assert [(c.changes[0].lift, c.actor) for c in api.control.calls[-2:]] == [
+            (True, "bob"),
+            (True, "api"),
+        ]
 
     async def test_of_the_last_region_is_refused_unless_forced(self, api: Api) -> None:
         api.control.state = with_paused(api.control.state, "cn-north", "eu-west")
@@ -146,7 +151,7 @@ class TestPause:
     async def test_of_an_unknown_region_names_the_known(self, api: Api, method: str) -> None:
         reply = await api(method, "/api/v1/regions/cn-sooth/pause", {"reason": "x"})
         assert (reply.status, reply.body["code"]) == (404, "unknown-region")
-        assert reply.body["known"] == ["cn-south", "cn-north", "eu-west", "unused"]
+        assert reply.body["known"] == ["cn-north", "cn-south", "eu-west", "unused"]
         assert "cn-sooth" in reply.body["detail"]
 
     async def test_that_cannot_be_written_is_507(self, api: Api) -> None:
@@ -175,6 +180,7 @@ class TestWhatItTells:
             "title": "CN-SOUTH",
             "at": [0.0, 10.0],
             "paused": None,
+            "overrides": 0,
             "endpoints": {"up": 0, "down": 1, "unknown": 0},
             "pools": ["web"],
         }

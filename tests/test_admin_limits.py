@@ -20,7 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geodns.admin import body as admin_body
+from geodns.admin.control import Applied
 from geodns.admin.server import AdminServer
+from geodns.core.verbs import Asked
 from geodns.errors import GeodnsError
 
 BAD_BODIES: list[tuple[object, str]] = [
@@ -32,7 +34,7 @@ BAD_BODIES: list[tuple[object, str]] = [
     (b'{"reason": "a", "reason": "b"}', "a key twice"),
     (b'{"reason": "x", "for": NaN}', "NaN is no JSON value"),
     (b'{"reason": "x", "for": 1' + b"0" * 5000 + b"}", "out of all bounds"),
-    (b'{"reason": "x", "for": 1' + b"0" * 400 + b"}", "'for' must be at most 365d"),
+    (b'{"reason": "x", "for": 1' + b"0" * 400 + b"}", "'for' must be at least 1s and at most 365d"),
     ({}, "'reason' is missing"),
     ({"reason": None}, "'reason' is missing"),
     ({"reason": "  "}, "'reason' must be a text that is not empty"),
@@ -172,11 +174,14 @@ class TestBounds:
         gate = asyncio.Event()
         entered = asyncio.Event()
 
-        async def slow(*_: Any, **__: Any) -> None:
+        change = api.control.change
+
+        async def slow(asked: Asked) -> Applied:
             entered.set()
             await gate.wait()
+            return await change(asked)
 
-        api.control.resume = slow  # type: ignore[method-assign,assignment]
+        api.control.change = slow  # type: ignore[method-assign]
         first = asyncio.create_task(api("DELETE", PAUSE))
         await entered.wait()
         refused = await api("GET", "/api/v1/status")

@@ -13,6 +13,7 @@ from admin_support import NOW, TOKEN, with_paused, with_verdict
 from cli_support import Geodns, Running, closed_port, geodns, running
 
 from geodns.core.health import Verdict
+from geodns.core.verbs import Change
 
 
 class TestTalkingToTheServer:
@@ -40,9 +41,9 @@ class TestTalkingToTheServer:
         assert first.startswith("cn-south is paused until 2023-11-1") and first.endswith(": cable cut")
         assert second.startswith("out of the answers since 2023-11-1")
         assert third.startswith("forgotten by resolvers by 2023-11-1")
-        _, region, reason, actor, until, force = running.control.calls[0]
-        assert (region, reason, until, force) == ("cn-south", "cable cut", NOW + 1800, False)
-        assert "@" in str(actor)
+        (asked,) = running.control.calls
+        assert asked.changes == (Change("pause", "cn-south", until=NOW + 1800),)
+        assert (asked.reason, asked.force, "@" in asked.actor) == ("cable cut", False, True)
 
     def test_resume(self, geodns: Geodns, running: Running) -> None:
         running.control.state = with_paused(running.control.state, "cn-south")

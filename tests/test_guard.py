@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from admin_support import ANY, NEAREST, only, with_paused, with_verdict, world_of
 
-from geodns.core.guard import MAX_NAMES, guard_pause
+from geodns.core.guard import MAX_NAMES, Refused, guard
 from geodns.core.health import Verdict
+from geodns.core.overrides import DOWN, FORCE, PAUSE, UP, WEIGHT, Override
+from geodns.core.world import Overridden, World, apply
 from geodns.model import Nearest, Split, Step
 
 FREE, FENCED = False, True
@@ -41,12 +43,24 @@ REFUSED: list[tuple[str, str, list[tuple[tuple[Step, ...], bool]], str, str]] = 
 ]
 
 
+def changed(world: World, *overrides: Override) -> Refused | None:
+    """What the guard says to overrides that are set one after the other, all at once."""
+    after = world
+    for override in overrides:
+        after, _ = apply(after, Overridden(override))
+    return guard(world, after, f"changing {overrides[0].subject}")
+
+
+def paused(world: World, subject: str) -> Refused | None:
+    return changed(world, Override(PAUSE, subject, "why", "who", 0.0))
+
+
 @pytest.mark.parametrize(("why", "regions", "rules", "before", "region"), ALLOWED, ids=lambda v: str(v)[:40])
 def test_allows(
     why: str, regions: str, rules: list[tuple[tuple[Step, ...], bool]], before: str, region: str
 ) -> None:
     world = with_paused(world_of(regions, *rules), *before.split())
-    assert guard_pause(world, region) is None, why
+    assert paused(world, region) is None, why
 
 
 @pytest.mark.parametrize(("why", "regions", "rules", "before", "region"), REFUSED, ids=lambda v: str(v)[:40])
@@ -54,7 +68,7 @@ def test_refuses(
     why: str, regions: str, rules: list[tuple[tuple[Step, ...], bool]], before: str, region: str
 ) -> None:
     world = with_paused(world_of(regions, *rules), *before.split())
-    refused = guard_pause(world, region)
+    refused = paused(world, region)
     assert refused is not None, why
     assert refused.code == "leaves-no-region"
     assert refused.names == ("www.example.com.",)
@@ -64,12 +78,12 @@ def test_refuses(
 def test_a_pool_that_no_name_uses_is_nobodys_loss() -> None:
     world = world_of("a", ((NEAREST,), FREE))
     unused = world.__class__(regions=world.regions, pools=world.pools, policies=world.policies)
-    assert guard_pause(unused, "a") is None
+    assert paused(unused, "a") is None
 
 
 def test_many_names_are_told_by_example() -> None:
     names = tuple(f"n{i:02}.example.com." for i in range(30))
-    refused = guard_pause(world_of("a", ((NEAREST,), FREE), names=names), "a")
+    refused = paused(world_of("a", ((NEAREST,), FREE), names=names), "a")
     assert refused is not None
     assert len(refused.names) == MAX_NAMES
     assert "n02.example.com. and 27 more" in str(refused)
@@ -90,5 +104,42 @@ def test_the_last_healthy_region_is_kept_as_well(up: str, down: str, pause: str,
         world = with_verdict(world, region, Verdict.UP)
     for region in down.split():
         world = with_verdict(world, region, Verdict.DOWN)
-    found = guard_pause(world, pause)
+    found = paused(world, pause)
     assert (found.code if found else None) == ("leaves-no-healthy-region" if refused else None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "refused"),
+    [
+        ("a:web", True),  # a region of the pool is as much as the region to it
+        ("a:web:a-1", True),  # and so is the only endpoint in it
+        ("a:other", False),
+        ("a:web:of-yore", False),
+    ],
+)
+def test_what_is_inside_a_region_may_be_all_that_is_left_of_it(subject: str, refused: bool) -> None:
+    world = with_paused(world_of("a b", ((NEAREST,), FREE)), "b")
+    assert (paused(world, subject) is not None) is refused
+
+
+@pytest.mark.parametrize(
+    ("override", "refused"),
+    [
+        (Override(FORCE, "a", "why", "who", 0.0, None, DOWN), True),
+        (Override(FORCE, "b", "why", "who", 0.0, None, UP), False),
+        (Override(WEIGHT, "a", "why", "who", 0.0, None, 1), False),
+    ],
+)
+def test_a_verdict_by_hand_is_guarded_as_a_pause_is(override: Override, refused: bool) -> None:
+    world = with_verdict(world_of("a b", ((NEAREST,), FREE)), "b", Verdict.DOWN)
+    world = with_verdict(world, "a", Verdict.UP)
+    found = changed(world, override)
+    assert (found.code if found else None) == ("leaves-no-healthy-region" if refused else None)
+
+
+def test_changes_are_judged_together() -> None:
+    """Each alone would do no harm."""
+    world = world_of("a b", ((NEAREST,), FREE))
+    both = [Override(PAUSE, region, "why", "who", 0.0) for region in "ab"]
+    assert [changed(world, one) for one in both] == [None, None]
+    assert changed(world, *both) is not None

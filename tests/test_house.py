@@ -35,6 +35,7 @@ APP = (
     "agreement",
     "app",
     "doors",
+    "journal",
     "lanes",
     "loading",
     "native",

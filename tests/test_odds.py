@@ -1,10 +1,9 @@
-"""From a place to an order, from an order to odds: held against a slow reading of DESIGN §4 word for word."""
+"""From an order to odds: held against a slow reading of DESIGN §4 word for word."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import acos, asin, cos, dist, radians, sin
 from random import Random
 
 import core_worlds as worlds
@@ -13,39 +12,57 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodns.core.health import Health, Verdict
-from geodns.core.place import Place, matches
+from geodns.core.overrides import FORCE, PAUSE, WEIGHT, Override, Setting, setting_in, settings_of
 from geodns.core.steer.odds import Odds, Stage, decide
-from geodns.core.steer.orders import Group, Order, Plan, by_distance, direction, sort_by_distance
-from geodns.core.world import Override
-from geodns.model import AllDown, AnyRegion, Endpoint, Nearest, Pool, PoolRegion, Region, Split
+from geodns.core.steer.orders import Group, Order
+from geodns.model import AllDown, Endpoint, Pool, PoolRegion
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=120)
 seeds = st.integers(0, 2**32 - 1)
-
-EARTH_KM = 6371.0
 
 UP, DOWN, UNKNOWN = Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN
 
 
 @dataclass
 class Weather:
-    """Conditions by (endpoint name, family), up where nothing is said; paused regions with their ends."""
+    """Conditions by (endpoint name, family), up where nothing is said; what is set by hand."""
 
     health: dict[tuple[str, int], Health]
-    pauses: dict[str, float | None]
+    overrides: list[Override]
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         if endpoint.check is None:
             return Health(UP)
         return self.health.get((endpoint.name, family), Health(UP))
 
-    def paused(self, region: str) -> Override | None:
-        if region not in self.pauses:
-            return None
-        return Override("pause", region, "", "", 0, self.pauses[region])
+    def setting(self, pool: str, region: str) -> Setting:
+        return setting_in(settings_of({(o.kind, o.subject): o for o in self.overrides}), pool, region)
 
-    def verdict(self, endpoint: Endpoint, family: int) -> Verdict:
+    def on(self, kind: str, *subjects: str) -> int | None:
+        """The value of the override on the first of these subjects that has one."""
+        found = {o.subject: o.value for o in self.overrides if o.kind == kind}
+        return next((found[subject] for subject in subjects if subject in found), None)
+
+    def is_open(self, region: str, endpoint: Endpoint) -> bool:
+        return self.on(PAUSE, region, f"{region}:p", f"{region}:p:{endpoint.name}") is None
+
+    def closed(self, region: PoolRegion) -> bool:
+        return not any(self.is_open(region.region, e) for e in deciders(region)[1])
+
+    def verdict(self, region: str, endpoint: Endpoint, family: int) -> Verdict:
+        forced = self.on(FORCE, f"{region}:p:{endpoint.name}", f"{region}:p", region)
+        if forced is not None:
+            return UP if forced else DOWN
         return self.health_of(endpoint, family).verdict
+
+    def weight(self, region: str, endpoint: Endpoint) -> int:
+        own = self.on(WEIGHT, f"{region}:p:{endpoint.name}")
+        return endpoint.weight if own is None else own
+
+    def share(self, region: str) -> Fraction:
+        """How much of its clients a region keeps."""
+        set_ = self.on(WEIGHT, f"{region}:p", region)
+        return Fraction(100 if set_ is None else set_, 100)
 
 
 @dataclass
@@ -75,10 +92,11 @@ def scene(seed: int) -> Scene:
         for e in r.endpoints
         for family in (0, 4, 6)
     }
-    regions = [r.region for r in pool.regions]
-    pauses = {r: chance.choice((None, 1010.0, 1030.5)) for r in regions if chance.random() < 0.25}
+    count = chance.choice((0, 0, 1, 2, 5, 9))
     family = 0 if pool.targets else chance.choice((4, 6))
-    return Scene(pool, tuple(groups), Weather(health, pauses), family)
+    overrides = [worlds.override({"p": pool}, chance, 1000) for _ in range(count)]
+    unique = {(o.kind, o.subject): o for o in overrides}
+    return Scene(pool, tuple(groups), Weather(health, [*unique.values()]), family)
 
 
 def answers(endpoint: Endpoint, family: int) -> bool:
@@ -107,7 +125,11 @@ class Oracle:
 
     def healthy(self, region: PoolRegion, allowed: set[Verdict]) -> int:
         family, able = deciders(region)
-        return sum(self.weather.verdict(e, family) in allowed for e in able)
+        return sum(
+            self.weather.is_open(region.region, e)
+            and self.weather.verdict(region.region, e, family) in allowed
+            for e in able
+        )
 
     def available(self, region: PoolRegion) -> bool:
         minimum = region.minimum_healthy
@@ -121,13 +143,12 @@ class Oracle:
         """Each possible answer's share; nothing for NODATA."""
         regions = {region.region: region for region in self.pool.regions}
         steps = [[(regions[r], share) for r, share in group.shares] for group in self.order]
-        open_ = [[(r, s) for r, s in step if r.region not in self.weather.pauses] for step in steps]
+        open_ = [[(r, s) for r, s in step if not self.weather.closed(r)] for step in steps]
         if not any(open_):
             return {}
-        for step, group in zip(open_, self.order, strict=True):
-            serving = [(r, s) for r, s in step if self.available(r)]
-            if serving:
-                return self.tell(serving, group.by_weight, [{UP}])
+        serving = [[(r, s) for r, s in step if self.available(r)] for step in open_]
+        if any(serving):
+            return self.one_by_one(serving, [{UP}])
         if self.pool.when_all_down is AllDown.NODATA:
             return {}
         if self.pool.when_all_down is AllDown.BACKUP:
@@ -135,54 +156,73 @@ class Oracle:
             return {a: Fraction(1, len(wanted)) for a in wanted}
         circles = [{UP}, {UP, UNKNOWN}, {UP, UNKNOWN, DOWN}]
         for number, allowed in enumerate(circles):
-            for step, group in zip(open_, self.order, strict=True):
-                serving = [(r, s) for r, s in step if self.healthy(r, allowed)]
-                if serving:
-                    return self.tell(serving, group.by_weight, circles[: number + 1])
+            serving = [[(r, s) for r, s in step if self.healthy(r, allowed)] for step in open_]
+            if any(serving):
+                return self.one_by_one(serving, circles[: number + 1])
         raise AssertionError("failing open always finds somebody")
 
-    def tell(
-        self, regions: list[tuple[PoolRegion, int]], by_weight: bool, circles: list[set[Verdict]]
+    def one_by_one(
+        self, steps: list[list[tuple[PoolRegion, int]]], circles: list[set[Verdict]]
     ) -> dict[str, Fraction]:
-        """The lowest tiers of the regions, in the family asked, the healthiest circle that has anybody."""
+        """Each step keeps the largest share of its regions, the next one gets what is left; of the healthiest
+        circle that has anybody.
+        """
         for allowed in circles:
-            told = {}
-            for region, share in regions:
-                able = [
-                    e
-                    for e in region.endpoints
-                    if answers(e, self.family) and self.weather.verdict(e, self.family) in allowed
-                ]
-                lowest = [e for e in able if e.tier == min(x.tier for x in able)]
-                weighty = [e for e in lowest if e.weight] or lowest
-                if weighty:
-                    told[region.region] = (share, weighty)
-            if told:
-                return by_weights(told, self.family) if by_weight else by_shares(told, self.family)
+            found: dict[str, Fraction] = {}
+            left = Fraction(1)
+            for step, group in zip(steps, self.order, strict=True):
+                kept = max((self.weather.share(r.region) for r, _ in step), default=Fraction(0))
+                told = self.tell(step, group.by_weight, allowed)
+                found |= {value_: share * left * kept for value_, share in told.items()}
+                left *= 1 - kept if told else 1
+                if kept == 1:
+                    break
+            if found:
+                return {value_: share / sum(found.values()) for value_, share in found.items()}
         return {}
 
+    def tell(
+        self, regions: list[tuple[PoolRegion, int]], by_weight: bool, allowed: set[Verdict]
+    ) -> dict[str, Fraction]:
+        """The lowest tiers of the regions, in the family asked."""
+        told: Told = {}
+        for region, share in regions:
+            here = region.region
+            able = [
+                e
+                for e in region.endpoints
+                if answers(e, self.family)
+                and self.weather.is_open(here, e)
+                and self.weather.verdict(here, e, self.family) in allowed
+            ]
+            lowest = [e for e in able if e.tier == min(x.tier for x in able)]
+            lowest = [replace(e, weight=self.weather.weight(here, e)) for e in lowest]
+            weighty = [e for e in lowest if e.weight] or lowest
+            if weighty:
+                told[here] = (share * self.weather.share(here), weighty)
+        if not told:
+            return {}
+        return self.by_weights(told) if by_weight else by_shares(told, self.family)
 
-Told = dict[str, tuple[int, list[Endpoint]]]
+    def by_weights(self, told: Told) -> dict[str, Fraction]:
+        everybody = [(r, e) for r, (_, endpoints) in told.items() for e in endpoints]
+        everybody = [(r, e) for r, e in everybody if e.weight] or everybody
+        weights = {value(e, self.family): (e.weight or 1) * self.weather.share(r) for r, e in everybody}
+        total = sum(weights.values())
+        return {value_: weight / total for value_, weight in weights.items()}
+
+
+Told = dict[str, tuple[Fraction, list[Endpoint]]]
 
 
 def value(endpoint: Endpoint, family: int) -> str:
     return str(endpoint.target if family == 0 else endpoint.ipv4 if family == 4 else endpoint.ipv6)
 
 
-def by_weights(told: Told, family: int) -> dict[str, Fraction]:
-    everybody = [e for _, endpoints in told.values() for e in endpoints]
-    everybody = [e for e in everybody if e.weight] or everybody
-    total = sum(e.weight or 1 for e in everybody)
-    if not any(e.weight for e in everybody):
-        total = len(everybody)
-    return {value(e, family): Fraction(e.weight or 1, total) for e in everybody}
-
-
 def by_shares(told: Told, family: int) -> dict[str, Fraction]:
     whole = sum(share for share, _ in told.values())
     return {
-        value(e, family): Fraction(share, whole)
-        * Fraction(e.weight or 1, sum(x.weight or 1 for x in endpoints))
+        value(e, family): share / whole * Fraction(e.weight or 1, sum(x.weight or 1 for x in endpoints))
         for share, endpoints in told.values()
         for e in endpoints
     }
@@ -206,7 +246,9 @@ def test_nobody_who_is_paused_or_outside_the_order_is_told(seed: int) -> None:
     seen = scene(seed)
     odds = decide(seen.pool, seen.order, seen.weather, seen.family)
     named = {r for group in seen.order for r, _ in group.shares} | {""}
-    assert {m.region for m in odds.members} <= named - set(seen.weather.pauses)
+    assert {m.region for m in odds.members} <= named
+    by_name = {e.name: e for r in seen.pool.regions for e in r.endpoints}
+    assert all(seen.weather.is_open(m.region, by_name[m.name]) for m in odds.members if m.region)
     assert all(m.weight > 0 for m in odds.members)
 
 
@@ -217,11 +259,12 @@ def test_nobody_who_is_down_is_told_while_somebody_there_is_up(seed: int) -> Non
     seen = scene(seed)
     odds = decide(seen.pool, seen.order, seen.weather, seen.family)
     by_name = {e.name: e for r in seen.pool.regions for e in r.endpoints}
-    told = {seen.weather.verdict(by_name[m.name], seen.family) for m in odds.members if m.region}
+    told = {seen.weather.verdict(m.region, by_name[m.name], seen.family) for m in odds.members if m.region}
     for member in odds.members:
         region = seen.pool.region(member.region)
         for endpoint in region.endpoints if region else ():
-            if answers(endpoint, seen.family) and seen.weather.verdict(endpoint, seen.family) is UP:
+            able = answers(endpoint, seen.family) and seen.weather.is_open(member.region, endpoint)
+            if able and seen.weather.verdict(member.region, endpoint, seen.family) is UP:
                 assert told == {UP}
 
 
@@ -233,7 +276,8 @@ def test_no_data_only_where_the_design_says_so(seed: int) -> None:
     if odds.members:
         return
     if odds.stage is Stage.PAUSED:
-        assert {r for group in seen.order for r, _ in group.shares} <= set(seen.weather.pauses)
+        named = {r for group in seen.order for r, _ in group.shares}
+        assert all(seen.weather.closed(r) for r in seen.pool.regions if r.region in named)
     elif odds.stage is Stage.NODATA:
         assert seen.pool.when_all_down is AllDown.NODATA
     elif odds.stage is Stage.BACKUP:
@@ -242,14 +286,17 @@ def test_no_data_only_where_the_design_says_so(seed: int) -> None:
         serving = {looked.region for looked in odds.looked if not looked.dropped}
         for region in seen.pool.regions:
             if region.region in serving:
-                healthy = [e for e in region.endpoints if answers(e, seen.family)]
-                assert all(seen.weather.verdict(e, seen.family) is not UP for e in healthy)
+                here = region.region
+                able = [
+                    e for e in region.endpoints if answers(e, seen.family) and seen.weather.is_open(here, e)
+                ]
+                assert all(seen.weather.verdict(here, e, seen.family) is not UP for e in able)
 
 
 @STEADY
 @given(seeds)
 def test_odds_change_no_sooner_than_they_say(seed: int) -> None:
-    """Let every doubt before `change_at` come true, and every pause before it end: the odds stay the same."""
+    """Let every doubt before `change_at` come true, every override before it end: the odds stay the same."""
     seen = scene(seed)
     odds = decide(seen.pool, seen.order, seen.weather, seen.family)
     soonest = odds.change_at or float("inf")
@@ -257,135 +304,9 @@ def test_odds_change_no_sooner_than_they_say(seed: int) -> None:
     for key, health in seen.weather.health.items():
         flips = 0 < health.doubt_until < soonest
         flipped[key] = Health(DOWN if health.verdict is UP else UP) if flips else health
-    pauses = {r: until for r, until in seen.weather.pauses.items() if until is None or int(until) >= soonest}
-    later = decide(seen.pool, seen.order, Weather(flipped, pauses), seen.family)
+    left = [o for o in seen.weather.overrides if o.until is None or int(o.until) >= soonest]
+    later = decide(seen.pool, seen.order, Weather(flipped, left), seen.family)
     assert shares_of(later) == shares_of(odds)
-
-
-# orders
-
-
-def great_circle(a: tuple[float, float], b: tuple[float, float]) -> float:
-    lat_a, lon_a, lat_b, lon_b = (radians(x) for x in (*a, *b))
-    product = sin(lat_a) * sin(lat_b) + cos(lat_a) * cos(lat_b) * cos(lon_a - lon_b)
-    return 6371.0 * acos(max(-1.0, min(1.0, product)))
-
-
-def place(chance: Random) -> Place:
-    country = chance.choice((*worlds.COUNTRIES, ""))
-    at = (float(chance.randrange(-80, 80)), float(chance.randrange(-170, 170)))
-    return Place(
-        own=frozenset(worlds.network(chance) for _ in range(chance.randrange(2))),
-        lines=frozenset(chance.sample(tuple(worlds.LINES), chance.randrange(2))),
-        asn=chance.choice((*worlds.ASNS, 0)),
-        subdivisions=(f"{country}-A",) if country and chance.random() < 0.5 else (),
-        country=country,
-        continent=chance.choice((*worlds.CONTINENTS, "")),
-        at=at if chance.random() < 0.7 else None,
-        at_from="location",
-    )
-
-
-def naive_order(plan: Plan, here: Place) -> list[tuple[dict[str, int], bool]]:
-    """DESIGN §3, `to`: first matching rule, its steps one after the other, and the implied nearest."""
-    rule = next(r for r in plan.policy.rules if matches(r.when, here))
-    left = [r.id for r in plan.regions]
-    at = {r.id: r.at for r in plan.regions}
-    groups: list[tuple[dict[str, int], bool]] = []
-    for step in [*rule.to, *([] if rule.fence else [Nearest()])]:
-        if isinstance(step, Split):
-            group = {r: w for r, w in step.shares if r in left}
-            groups += [(group, False)] if group else []
-        elif isinstance(step, AnyRegion):
-            group = dict.fromkeys(left, 1)
-            groups += [(group, True)] if group else []
-        else:
-            near = list(left)
-            if here.at:
-                far = {r: great_circle(here.at, x) if (x := at[r]) else float("inf") for r in left}
-                near.sort(key=lambda r: (round(far[r], 3), left.index(r)))
-            chosen = near[: step.limit] if step.limit else near
-            groups += [({r: 1}, False) for r in chosen]
-            group = dict.fromkeys(chosen, 1)
-        left = [r for r in left if r not in group]
-    return groups
-
-
-@STEADY
-@given(seeds)
-def test_orders_are_what_the_design_says(seed: int) -> None:
-    chance = Random(seed)
-    regions = worlds.model(chance).regions
-    plan = Plan(
-        worlds.policy("p", chance),
-        tuple(regions[r] for r in chance.sample(worlds.REGIONS, chance.randrange(1, 6))),
-    )
-    here = place(chance)
-    ordered = plan.order(here)
-    assert [(dict(g.shares), g.by_weight) for g in ordered.order] == naive_order(plan, here)
-    named = [r for g in ordered.order for r, _ in g.shares]
-    assert len(named) == len(set(named))
-    if not plan.policy.rules[ordered.rule].fence:
-        assert set(named) == {r.id for r in plan.regions}
-
-
-@STEADY
-@given(seeds)
-def test_only_what_was_asked_of_a_place_has_a_part_in_the_order(seed: int) -> None:
-    """The scope is made from `asked`: whatever else of the place differs, the order is the same."""
-    chance = Random(seed)
-    regions = tuple(worlds.model(chance).regions.values())
-    plan = Plan(worlds.policy("p", chance), regions)
-    here, other = place(chance), place(chance)
-    ordered = plan.order(here)
-    asked = ordered.asked
-    mixed = Place(
-        own=here.own if asked.own else other.own,
-        lines=here.lines if asked.own or asked.asn else other.lines,
-        asn=here.asn if asked.asn else other.asn,
-        subdivisions=here.subdivisions if asked.geo else other.subdivisions,
-        country=here.country if asked.geo else other.country,
-        continent=here.continent if asked.geo else other.continent,
-        at=here.at if asked.geo else other.at,
-        at_from=here.at_from if asked.geo else other.at_from,
-    )
-    assert plan.order(mixed).order == ordered.order
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "kilometres"),
-    [
-        ((0.0, 0.0), (0.0, 0.0), 0),
-        ((0.0, 0.0), (0.0, 180.0), 20015),
-        ((90.0, 0.0), (-90.0, 0.0), 20015),
-        ((23.13, 113.26), (39.90, 116.40), 1889),
-        ((50.11, 8.68), (45.52, -122.68), 8394),
-        ((0.0, 179.0), (0.0, -179.0), 222),
-    ],
-)
-def test_directions_are_as_far_apart_as_great_circles_say(
-    a: tuple[float, float], b: tuple[float, float], kilometres: float
-) -> None:
-    straight = dist(direction(a), direction(b))
-    assert 2 * EARTH_KM * asin(min(1, straight / 2)) == pytest.approx(kilometres, rel=0.01, abs=1)
-
-
-def test_an_order_by_distance_is_that_of_the_haversine_formula() -> None:
-    chance = Random(1)
-    for _ in range(500):
-        here, *there = ((chance.uniform(-90, 90), chance.uniform(-180, 180)) for _ in range(9))
-        expected = sorted(range(8), key=lambda i: haversine(here, there[i]))
-        assert by_distance(direction(here), [direction(at) for at in there]) == expected
-
-
-def haversine(a: tuple[float, float], b: tuple[float, float]) -> float:
-    lat_a, lon_a, lat_b, lon_b = map(radians, (*a, *b))
-    return sin((lat_b - lat_a) / 2) ** 2 + cos(lat_a) * cos(lat_b) * sin((lon_b - lon_a) / 2) ** 2
-
-
-def test_regions_in_one_spot_are_taken_in_the_order_of_the_file() -> None:
-    spot, other = direction((23.13, 113.26)), direction((39.9, 116.4))
-    assert by_distance(direction((22.5, 114.1)), [None, spot, spot, other, spot]) == [1, 2, 4, 3, 0]
 
 
 def test_weights_too_large_for_32_bits_are_scaled_and_keep_their_shares() -> None:
@@ -407,8 +328,3 @@ def test_weights_too_large_for_32_bits_are_scaled_and_keep_their_shares() -> Non
     assert all(m.weight > 0 for m in odds.members)
     for i in range(3):
         assert odds.shares()[f"r{i}"] == pytest.approx((1000 + i) / 3003, rel=1e-5)
-
-
-def test_a_region_unknown_to_geography_comes_last() -> None:
-    regions = (Region("nowhere"), Region("far", at=(0.0, 90.0)), Region("near", at=(0.0, 1.0)))
-    assert [r.id for r in sort_by_distance(regions, Place(at=(0.0, 0.0)))] == ["near", "far", "nowhere"]

@@ -1,4 +1,4 @@
-"""The README and the API's reference run: commands against a demo, zones through `geodns check`."""
+"""The README, docs/api.md and docs/operate.md run: commands against a demo, zones through `geodns check`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from readme_support import ROOT, Block, Plain, addresses, blocks
 from geodns.config.settings import load_settings
 
 README = blocks(ROOT / "README.md")
-BLOCKS = [*README, *blocks(ROOT / "docs" / "api.md")]
+BLOCKS = [*README, *blocks(ROOT / "docs" / "api.md"), *blocks(ROOT / "docs" / "operate.md")]
 KINDS = {"console": "run", "text": "heard", "yaml": "checked", "zone": "compared", "sh": "left out"}
 
 

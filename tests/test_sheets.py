@@ -55,7 +55,9 @@ records:
   split: {steer: {pool: web, pick: sticky}}
   all: {steer: {pool: web, policy: all, pick: sticky}}
   other: {steer: other}
+  sticky: {steer: {pool: web, policy: china, pick: sticky}}
 """
+SOUTH = {"192.0.2.1", "192.0.2.2", "192.0.2.3"}
 PLACES: Places = {"10.1.0.0/16": {"country": "CN"}, "10.2.0.0/16": {"country": "DE"}}
 
 
@@ -198,6 +200,24 @@ def test_losing_a_region_of_a_split_moves_only_its_own_clients(lab: Lab) -> None
     after = choices(lab, "split")
     moved = {n for n in NETWORKS if before[n] != after[n]}
     assert moved == {n for n in NETWORKS if before[n] in ("192.0.2.11", "192.0.2.12")}
+
+
+@pytest.mark.parametrize("name", ["sticky", "split"])
+def test_a_region_that_gives_up_clients_moves_only_those(lab: Lab, name: str) -> None:
+    """In steps, as a drain would: who has moved once stays where he is."""
+    moved: set[str] = set()
+    whole = choices(lab, name)
+    for share in (75, 50, 25):
+        lab.state({"weight": {"south": f"{share}%"}})
+        now = choices(lab, name)
+        gone = {n for n in NETWORKS if now[n] != whole[n]}
+        assert all(whole[n] in SOUTH and now[n] not in SOUTH for n in gone)
+        assert moved < gone
+        moved = gone
+    lab.state({"paused": ["south"]})
+    assert all(choices(lab, name)[n] not in SOUTH for n in NETWORKS)
+    lab.state({})
+    assert choices(lab, name) == whole
 
 
 def test_both_families_give_the_same_endpoint(lab: Lab) -> None:

@@ -19,9 +19,10 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.health import Health, Probe, Result, Track, Verdict, fold
 from geodns.core.names import from_text
 from geodns.core.replay import STREAM
+from geodns.core.steer.conditions import Site
 from geodns.core.steer.odds import Stage, decide, value_of
-from geodns.core.world import PAUSE, Lifted, Observed, Overridden, Override, due
-from geodns.model import Endpoint, Pool, Steer
+from geodns.core.world import Lifted, Observed, Overridden, due
+from geodns.model import Pool, Steer
 
 STEPS = 40
 
@@ -65,12 +66,11 @@ class Simulation:
                 self.alive[probe] = self.chance.random() < 0.5
 
     def pause(self) -> None:
-        until = self.chance.choice((None, self.lab.now + self.chance.randrange(1, 90)))
-        region = self.chance.choice(worlds.REGIONS)
-        self.lab.take(Overridden(Override(PAUSE, region, "", "simulated", self.lab.now, until)))
+        """Or a weight, or a verdict by hand; on a region or something in it."""
+        self.lab.take(Overridden(worlds.override(self.lab.model.pools, self.chance, self.lab.now)))
 
     def resume(self) -> None:
-        self.lab.take(Lifted(PAUSE, self.chance.choice(worlds.REGIONS)))
+        self.lab.take(worlds.lifted(self.lab, self.chance))
 
     def jump(self) -> None:
         """The clock is set: forward by an hour, or a little back."""
@@ -132,16 +132,15 @@ class Simulation:
         """Nobody paused; nobody who is less well than another one in the region that serves."""
         verdicts = set()
         for region in pool.regions:
-            able = {value_of(e, family): self.verdict(e, family) for e in region.endpoints}
+            site = Site.of(pool, region, self.lab.world)
+            opened = [e for e in region.endpoints if not site.paused and site.is_open(e)]
+            able = {value_of(e, family): site.health(e, family).verdict for e in opened}
             mine = values & able.keys() - {None}
-            assert not mine or not self.lab.world.paused(region.region)
+            assert not values & {value_of(e, family) for e in region.endpoints if e not in opened} - {None}
             verdicts |= {able[value] for value in mine}
             up = any(verdict is Verdict.UP for value, verdict in able.items() if value is not None)
             assert not mine or not up or {able[value] for value in mine} == {Verdict.UP}
         assert len(verdicts) == 1
-
-    def verdict(self, endpoint: Endpoint, family: int) -> Verdict:
-        return self.lab.world.health_of(endpoint, family).verdict
 
 
 def told(reply: Reply) -> set[str | bytes]:

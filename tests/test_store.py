@@ -15,13 +15,23 @@ from pathlib import Path
 
 import pytest
 
+from geodns.core.audit import NO_HASH, Wanted
 from geodns.core.health import Health, Verdict
-from geodns.core.world import Override
+from geodns.core.overrides import Override
 from geodns.errors import StoreError
 from geodns.store import state
 from geodns.store.state import Store
 
 PAUSE = Override("pause", "cn-south", "fibre cut", "ops", 1000.0, 2800.0)
+
+FIRST = """
+CREATE TABLE overrides (
+    kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
+    since REAL NOT NULL, until REAL, PRIMARY KEY (kind, subject)
+) WITHOUT ROWID;
+PRAGMA application_id = 0x67656F64;
+PRAGMA user_version = 1;
+"""
 
 
 @pytest.fixture
@@ -45,15 +55,36 @@ def again(store: Store) -> Store:
 def test_overrides_are_kept_replaced_and_dropped(path: Path) -> None:
     store = Store(path)
     other = Override("pause", "eu-west", "", "ops", 1.0, None)
-    store.put_override(PAUSE)
-    store.put_override(other)
-    store.put_override(replace(PAUSE, reason="worse than thought"))
+    store.change_overrides([PAUSE, other], [])
+    store.change_overrides([replace(PAUSE, reason="worse than thought")], [])
     store = again(store)
     assert store.overrides() == [replace(PAUSE, reason="worse than thought"), other]
-    assert store.drop_override("pause", "cn-south")
-    assert not store.drop_override("pause", "cn-south")
+    store.change_overrides([], [("pause", "cn-south"), ("pause", "of-nobody")])
     store = again(store)
     assert store.overrides() == [other]
+    store.close()
+
+
+def test_overrides_change_together_or_not_at_all(store: Store) -> None:
+    weight = Override("weight", "cn-south:web:gz-1", "less", "ops", 1.0, None, 7)
+    store.change_overrides([PAUSE], [])
+    with pytest.raises(StoreError, match="the reason is longer than 1000"):
+        store.change_overrides([weight, replace(PAUSE, reason="x" * 1001)], [("pause", "cn-south")])
+    assert store.overrides() == [PAUSE]
+    store.change_overrides([weight], [("pause", "cn-south")])
+    assert store.overrides() == [weight]
+
+
+def test_a_file_of_the_first_schema_is_taken_up(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.executescript(FIRST)
+        db.execute("INSERT INTO overrides VALUES ('pause', 'cn-south', 'fibre cut', 'ops', 1000.0, 2800.0)")
+    store = Store(path)
+    assert store.overrides() == [PAUSE]
+    store.change_overrides([Override("weight", "cn-south", "less", "ops", 1.0, None, 40)], [])
+    store = again(store)
+    assert [o.value for o in store.overrides()] == [0, 40]
     store.close()
 
 
@@ -99,7 +130,7 @@ def test_serials_on_the_circle(store: Store, old: int, now: float, new: int) -> 
 
 
 def test_folder_and_files_are_private(store: Store) -> None:
-    store.put_override(PAUSE)
+    store.change_overrides([PAUSE], [])
     assert store.path.parent.stat().st_mode & 0o777 == 0o700
     files = list(store.path.parent.iterdir())
     assert len(files) >= 2
@@ -162,7 +193,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_as_such_and_over_when_there_is_room(store: Store) -> None:
-    store.put_override(PAUSE)
+    store.change_overrides([PAUSE], [])
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages}")  # what SQLite does then is what ENOSPC makes it do
     with pytest.raises(StoreError, match="disk is full") as told:
@@ -183,12 +214,12 @@ def test_everything_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     assert set(store.verdicts(100.0, 5.0)) == {"probe-2", "probe-3", "probe-4"}
     assert store.dropped == 2
     for region in ("a", "b"):
-        store.put_override(replace(PAUSE, subject=region))
+        store.change_overrides([replace(PAUSE, subject=region)], [])
     with pytest.raises(StoreError, match="2 overrides already") as told:
-        store.put_override(replace(PAUSE, subject="c"))
+        store.change_overrides([replace(PAUSE, subject="c")], [])
     assert told.value.full
     with pytest.raises(StoreError, match="the reason is longer than 1000 characters"):
-        store.put_override(replace(PAUSE, reason="x" * 1001))
+        store.change_overrides([replace(PAUSE, reason="x" * 1001)], [])
     assert [o.subject for o in store.overrides()] == ["a", "b"]
 
 
@@ -198,7 +229,7 @@ def test_threads_may_share_it(store: Store) -> None:
     def work(name: str) -> None:
         try:
             for n in range(20):
-                store.put_override(replace(PAUSE, subject=f"{name}-{n}"))
+                store.change_overrides([replace(PAUSE, subject=f"{name}-{n}")], [])
                 store.overrides()
         except BaseException as error:
             failures.append(error)
@@ -215,14 +246,16 @@ def test_threads_may_share_it(store: Store) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from geodns.core.audit import Entry
 from geodns.core.health import Health, Verdict
-from geodns.core.world import Override
+from geodns.core.overrides import Override
 from geodns.store.state import Store
 store = Store(Path(sys.argv[1]))
 n = int(sys.argv[2])
 while True:
     n += 1
-    store.put_override(Override("pause", "region", f"reason {n}", f"actor {n}", float(n), None))
+    override = Override("pause", "region", f"reason {n}", f"actor {n}", float(n), None)
+    store.change_overrides([override], [], [Entry(float(n), "set", "region", f"actor {n}", f"reason {n}")])
     store.save_verdicts({f"p{i}": Health(Verdict.UP, float(n)) for i in range(20)}, 0.0)
     print(n, flush=True)
 """
@@ -246,10 +279,14 @@ def test_kill_9_leaves_the_old_state_or_the_new(path: Path) -> None:
         store = Store(path)
         (override,) = store.overrides()
         verdicts = store.verdicts(1.0, 0.0)
+        page = store.audit(Wanted(), 1)
+        good, wrong = store.check_audit((0, NO_HASH))
         store.close()
         n = int(override.since)
         assert n in (told, told + 1)
         assert override == Override("pause", "region", f"reason {n}", f"actor {n}", float(n), None)
+        assert [(row.seq, row.entry.reason) for row in page.rows] == [(n, f"reason {n}")]
+        assert (good, wrong) == (page.head, "")
         assert len(verdicts) == 20
         assert {h.since for h in verdicts.values()} in ({float(n)}, {float(n - 1)})
         told = n

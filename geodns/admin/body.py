@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from geodns.admin.problems import ProblemError
+from geodns.core.duration import BadDurationError, parse
 
 BODY_SECONDS = 5.0
 MAX_TEXT = 500
-_DEEPEST = 8
+_DEEPEST = 8  # mappings and lists in a body
 
 
 def stamp(moment: float | None) -> str | None:
@@ -40,26 +41,30 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-async def read(request: web.Request, *known: str) -> dict[str, object]:
+async def read(request: web.Request, *known: str, deepest: int = _DEEPEST) -> dict[str, object]:
     """The JSON object of a request's body; it may only have the `known` keys. Raises ProblemError."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             raw = await request.read()
     except TimeoutError as error:
         raise ProblemError(408, "too-slow", f"the body was not here after {BODY_SECONDS:g} s") from error
-    found = _parse(raw)
-    if not isinstance(found, dict):
-        raise bad(f"the body must be a JSON object with {_listed(known)}")
-    for key in found:
+    return mapping(_parse(raw, deepest), "the body", known)
+
+
+def mapping(value: object, what: str, known: tuple[str, ...]) -> dict[str, object]:
+    """A JSON object that may only have the `known` keys. Raises ProblemError."""
+    if not isinstance(value, dict):
+        raise bad(f"{what} must be a JSON object with {_listed(known)}")
+    for key in value:
         if key not in known:
             raise bad(f"unknown key '{key[:40]}'; known are {_listed(known)}")
-    return found
+    return value
 
 
-def _parse(raw: bytes) -> object:
+def _parse(raw: bytes, deepest: int) -> object:
     if not raw.strip():
         raise bad("the body is empty; it must be a JSON object")
-    if raw.count(b"{") + raw.count(b"[") > _DEEPEST:
+    if raw.count(b"{") + raw.count(b"[") > deepest:
         raise bad("the body is nested too deeply")
     try:
         return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -101,9 +106,40 @@ def flag(body: Mapping[str, object], key: str) -> bool:
     return value
 
 
+def duration(body: Mapping[str, object], key: str, most: float) -> float | None:
+    """Seconds, as a number or a text such as 30m; None where the key is missing. Raises ProblemError."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise bad(f"'{key}' must be a duration such as 30m, or a number of seconds")
+    bounds = f"'{key}' must be at least 1s and at most {most / 86400:g}d"
+    try:
+        seconds = parse(value) if isinstance(value, str) else float(value)
+    except BadDurationError as error:
+        raise bad(f"'{key}': {error}") from error
+    except OverflowError as error:
+        raise bad(bounds) from error
+    if not 1 <= seconds <= most:
+        raise bad(bounds)
+    return seconds
+
+
+def tags(text: str | None) -> frozenset[str] | None:
+    """The entity tags of an If-Match header (RFC 9110 §13.1.1); None where anything will do."""
+    if text is None or text.strip() == "*":
+        return None
+    return frozenset(part.strip().strip('"') for part in text.split(","))
+
+
 def bad(detail: str) -> ProblemError:
     """The problem of a body that cannot be used."""
     return ProblemError(400, "bad-body", detail)
+
+
+def bad_query(detail: str) -> ProblemError:
+    """The problem of a query that cannot be used."""
+    return ProblemError(400, "bad-request", detail)
 
 
 def _listed(names: tuple[str, ...]) -> str:

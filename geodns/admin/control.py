@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Probe, Track
-from geodns.core.world import Override, World
+from geodns.core.verbs import Asked
+from geodns.core.world import Batch, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,15 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A change that is persisted and in the answers. Times are Unix seconds.
+    """Changes that are persisted and in the answers; of a dry run, that would be. Times are Unix seconds.
 
-    `effective_at`: when the answers had it; `caches_clear_at`: when the last resolver has forgotten the old.
+    `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
+    `caches_clear_at`: when the last resolver has forgotten the old.
     """
 
-    override: Override
+    before: World
+    batch: Batch
+    after: World
     effective_at: float
     caches_clear_at: float
 
@@ -47,17 +52,20 @@ class Control(Protocol):
         """How a client's answer comes about. Raises GeodnsError for a bad name, type or client."""
         ...
 
-    async def pause(
-        self, region: str, *, reason: str, actor: str, until: float | None, force: bool
-    ) -> Applied:
-        """Pause a region; a second pause replaces the first. Returns when persisted and in the answers.
+    async def change(self, asked: Asked) -> Applied:
+        """Set and lift overrides, all or none; an override replaces another of its kind and subject.
 
-        Raises UnknownRegion, Refused (unless forced), StoreError (nothing has changed then).
+        Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
+        forced), StoreError: nothing has changed then.
         """
         ...
 
-    async def resume(self, region: str, *, actor: str) -> Applied | None:
-        """Undo a pause; None where there was none. Raises UnknownRegion, StoreError."""
+    async def audit(self, wanted: Wanted, limit: int) -> Page:
+        """The newest `limit` rows of the audit that are wanted. Raises StoreError."""
+        ...
+
+    async def verify(self, known: tuple[int, bytes] | None) -> Proof:
+        """Whether the audit's chain holds, and a row that was noted is in it. Raises StoreError."""
         ...
 
     def metrics(self) -> bytes:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from geodns.core.guard import Refused, UnknownRegion
+from geodns.core.guard import Refused, UnknownSubject
+from geodns.core.verbs import Moved
 from geodns.errors import GeodnsError, StoreError, printable
 
 _TITLES = {
@@ -17,12 +18,15 @@ _TITLES = {
     "busy": "Too many requests at once",
     "foreign-origin": "Requests from other sites are refused",
     "internal": "Something unexpected went wrong",
-    "leaves-no-region": "The pause would leave names without a region",
+    "leaves-no-region": "The change would leave names without a region",
     "method-not-allowed": "The resource does not know this method",
     "no-such-resource": "There is no such resource",
+    "overrides-moved": "The overrides have changed since",
     "state-not-written": "The state cannot be written",
     "too-slow": "The body took too long to arrive",
     "unauthorized": "A valid token is needed",
+    "unknown-endpoint": "There is no such endpoint",
+    "unknown-pool": "There is no such pool",
     "unknown-region": "There is no such region",
 }
 
@@ -66,8 +70,11 @@ class ProblemError(Exception):
 def problem_of(error: GeodnsError) -> ProblemError:
     """The problem that an error of the server is to its client."""
     match error:
-        case UnknownRegion():
-            return ProblemError(404, "unknown-region", str(error), known=list(error.known))
+        case UnknownSubject():
+            return ProblemError(404, f"unknown-{error.what}", str(error), known=list(error.known))
+        case Moved():
+            headers = {"ETag": f'"{error.tag}"'}
+            return ProblemError(412, "overrides-moved", str(error), headers=headers, etag=error.tag)
         case Refused():
             return ProblemError(
                 409, "leaves-no-region", str(error), reason=error.code, names=list(error.names)

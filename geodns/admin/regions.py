@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
 from aiohttp import web
 
-from geodns.admin.body import answer, bad, flag, read, stamp, text
-from geodns.admin.control import Applied
-from geodns.admin.keys import CLOCK, CONTROL
-from geodns.core.duration import BadDurationError, parse
+from geodns.admin.body import answer
+from geodns.admin.keys import CONTROL
+from geodns.admin.overrides import lift_one, set_one, told_of
 from geodns.core.health import Verdict
-from geodns.core.world import Override, World, families
+from geodns.core.overrides import PAUSE, Subject
+from geodns.core.world import World, families
 from geodns.model import Endpoint, Region
-
-MAX_PAUSE = 365 * 86400.0
-_DEFAULT_ACTOR = "api"
 
 
 def add_routes(app: web.Application) -> None:
@@ -38,7 +34,8 @@ def _region(world: World, region: Region) -> dict[str, object]:
         "id": region.id,
         "title": region.title,
         "at": list(region.at) if region.at else None,
-        "paused": _told(paused) if paused else None,
+        "paused": told_of(paused) if paused else None,
+        "overrides": sum(Subject.parse(on).region == region.id for _, on in world.overrides),
         "endpoints": {verdict.value: verdicts[verdict] for verdict in Verdict},
         "pools": [pool_id for pool_id, _ in pools],
     }
@@ -51,55 +48,10 @@ def _verdict(world: World, endpoint: Endpoint) -> Verdict:
 
 
 async def _pause(request: web.Request) -> web.Response:
-    body = await read(request, "reason", "for", "force", "actor")
-    seconds = _seconds(body.get("for"))
-    applied = await request.app[CONTROL].pause(
-        request.match_info["id"],
-        reason=text(body, "reason"),
-        actor=text(body, "actor", _DEFAULT_ACTOR, limit=100),
-        until=None if seconds is None else request.app[CLOCK]() + seconds,
-        force=flag(body, "force"),
-    )
-    return answer({"region": applied.override.subject, "paused": True, **_changed(applied)})
+    region = request.match_info["id"]
+    return await set_one(request, PAUSE, region, {"region": region, "paused": True})
 
 
 async def _resume(request: web.Request) -> web.Response:
     region = request.match_info["id"]
-    actor = text(request.query, "actor", _DEFAULT_ACTOR, limit=100)
-    applied = await request.app[CONTROL].resume(region, actor=actor)
-    was = _changed(applied) if applied else {}
-    return answer({"region": region, "paused": False, "changed": applied is not None, **was})
-
-
-def _changed(applied: Applied) -> dict[str, object]:
-    return {
-        **_told(applied.override),
-        "effective_at": stamp(applied.effective_at),
-        "caches_clear_at": stamp(applied.caches_clear_at),
-    }
-
-
-def _told(override: Override) -> Mapping[str, object]:
-    return {
-        "reason": override.reason,
-        "actor": override.actor,
-        "since": stamp(override.since),
-        "until": stamp(override.until),
-    }
-
-
-def _seconds(value: object) -> float | None:
-    """The duration of `for`: seconds as a number, or a text such as 30m."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise bad("'for' must be a duration such as 30m, or a number of seconds")
-    try:
-        seconds = parse(value) if isinstance(value, str) else float(value)
-    except BadDurationError as error:
-        raise bad(f"'for': {error}") from error
-    except OverflowError as error:
-        raise bad("'for' must be at most 365d") from error
-    if not 1 <= seconds <= MAX_PAUSE:
-        raise bad("'for' must be at least 1s and at most 365d")
-    return seconds
+    return await lift_one(request, PAUSE, region, {"region": region, "paused": False})

@@ -10,12 +10,17 @@ from typing import Annotated
 import typer
 
 from geodns.cli.ask import ask
+from geodns.cli.batch import batch
 from geodns.cli.check import check
 from geodns.cli.common import refuse, unexpected
 from geodns.cli.demo import app as demo
 from geodns.cli.explain import explain
 from geodns.cli.export import export
+from geodns.cli.force import force_down, force_up
 from geodns.cli.import_ import import_
+from geodns.cli.lift import lift
+from geodns.cli.log import log
+from geodns.cli.overrides import overrides
 from geodns.cli.pause import pause
 from geodns.cli.regions import regions
 from geodns.cli.resume import resume
@@ -23,6 +28,7 @@ from geodns.cli.schema import schema
 from geodns.cli.serve import serve
 from geodns.cli.simulate import simulate
 from geodns.cli.status import status
+from geodns.cli.weight import weight
 from geodns.errors import GeodnsError
 
 app = typer.Typer(
@@ -33,8 +39,11 @@ app = typer.Typer(
     help="An authoritative DNS server that answers with the nearest healthy address.",
 )
 app.add_typer(demo, name="demo")
-for verb in (serve, check, explain, ask, schema, status, regions, pause, resume, import_, export, simulate):
-    app.command(verb.__name__.rstrip("_"))(verb)
+for verb in (
+    serve, check, explain, ask, schema, status, regions, overrides, pause, resume, weight, force_up,
+    force_down, lift, batch, log, import_, export, simulate,
+):  # fmt: skip
+    app.command(verb.__name__.rstrip("_").replace("_", "-"))(verb)
 
 
 def _version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,11 +40,17 @@ class Api:
             raise typer.BadParameter(f"'{url}' is no URL such as http://127.0.0.1:8053", param_hint="--url")
         self._local = _is_loopback(parts.hostname)
 
-    def call(self, method: str, path: str, content: Mapping[str, object] | None = None) -> str:
+    def call(
+        self,
+        method: str,
+        path: str,
+        content: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
         """The reply's body. Raises NoServerError, GeodnsError with what the server says."""
         refused = ""
         for source, token in self._tokens():
-            status, body = self._send(method, path, content, token)
+            status, body = self._send(method, path, content, token, headers)
             if status < 300:
                 return body
             if status != 401:
@@ -65,13 +72,18 @@ class Api:
             return GeodnsError(f"{self._url} answers {status}: is it the admin API of geodns?")
 
     def _is_there(self) -> None:
-        self._send("GET", "/healthz", None, "")
+        self._send("GET", "/healthz", None, "", {})
 
     def _send(
-        self, method: str, path: str, content: Mapping[str, object] | None, token: str
+        self,
+        method: str,
+        path: str,
+        content: Mapping[str, object] | None,
+        token: str,
+        more: Mapping[str, str],
     ) -> tuple[int, str]:
         data = None if content is None else json.dumps(content).encode()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Authorization": f"Bearer {token}", **more} if token else {}
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked
             self._url + path, data, {**headers, "Content-Type": "application/json"}, method=method
         )

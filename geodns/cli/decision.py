@@ -120,7 +120,9 @@ def _group(number: int, group: Found) -> Sequence[object]:
 def _region(region: Found) -> Sequence[object]:
     counted = f"{region.get('healthy')} of {region.get('total')} healthy, needs {region.get('needed')}"
     dropped = region.get("dropped")
-    return region.get("region"), f"dropped: {dropped}" if dropped else f"serves: {counted}"
+    share = region.get("share", 100)
+    kept = "" if share == 100 else f", keeps {share}% of its clients"
+    return region.get("region"), f"dropped: {dropped}" if dropped else f"serves: {counted}{kept}"
 
 
 def _endpoint(endpoint: Found) -> Sequence[object]:

@@ -38,6 +38,11 @@ def _state(region: Mapping[str, Any]) -> str:
     if paused:
         until = f" until {moment(paused['until'])}" if paused["until"] else ""
         return f"paused{until} by {paused['actor']}: {paused['reason']}"
+    by_hand = region.get("overrides")
+    return _health(region) + (f", {by_hand} set by hand" if by_hand else "")
+
+
+def _health(region: Mapping[str, Any]) -> str:
     if not region["pools"]:
         return "in no pool"
     counts = region["endpoints"]

@@ -1,32 +1,39 @@
-"""`geodns resume REGION`: let a paused region serve again."""
+"""`geodns resume SUBJECT`: let what is paused serve again."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
-
-import typer
-
-from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, connect, moment, say, segment
-from geodns.cli.pause import who
+from geodns.cli.changing import (
+    ActorOption,
+    DryOption,
+    MatchOption,
+    Server,
+    SubjectArgument,
+    WhyOption,
+    by,
+    lift,
+)
+from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
 
 
 def resume(
-    region: Annotated[str, typer.Argument(metavar="REGION", help="The region's id.")],
-    actor: Annotated[str | None, typer.Option("--actor", help="Who; default: you@this-host.")] = None,
+    subject: SubjectArgument,
+    reason: WhyOption = None,
+    actor: ActorOption = None,
+    dry_run: DryOption = False,
+    match: MatchOption = None,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """End a region's pause. Saying it twice does no harm."""
-    path = f"/api/v1/regions/{segment(region)}/pause?actor={segment(actor or who())}"
-    body = connect(url, token_file, output).call("DELETE", path)
-    if output is Output.JSON:
-        say(body.rstrip("\n"))
+    """End a pause. Saying it twice does no harm."""
+    server = Server(url, token_file, output)
+    found = lift(server, "pause", subject, by(reason, actor), dry_run=dry_run, match=match)
+    if found is None:
         return
-    found: dict[str, Any] = json.loads(body)
     if not found["changed"]:
-        say(f"{found['region']} was not paused")
-        return
-    say(f"{found['region']} serves again since {moment(found['effective_at'])}")
-    say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+        say(f"{subject} was not paused")
+    elif dry_run:
+        say(f"nothing is changed; else {subject} would serve again")
+    else:
+        say(f"{subject} serves again since {moment(found['effective_at'])}")
+        say(f"known to all resolvers by {moment(found['caches_clear_at'])}")

@@ -17,8 +17,10 @@ from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, sticky_scope
 from geodns.core.health import Health
 from geodns.core.names import to_text
+from geodns.core.overrides import Override
 from geodns.core.place import Located
 from geodns.core.replay import Replay
+from geodns.core.steer.conditions import Site
 from geodns.core.steer.odds import Odds, decide, fit, value_of
 from geodns.core.steer.orders import Ordered, Plan
 from geodns.core.table import FLAG_NO_SUBNET, AnswerSet
@@ -152,36 +154,37 @@ def _order(ordered: Ordered) -> list[dict[str, object]]:
 
 def _endpoints(world: World, spec: SheetSpec, odds: Odds) -> list[dict[str, object]]:
     """Every endpoint of the regions that were looked at, and why it may or may not be told."""
-    family = FAMILY[spec.rtype]
-    serving = {looked.region for looked in odds.looked if not looked.dropped}
+    pool, asked = world.pools[spec.pool], FAMILY[spec.rtype]
     kept = {(m.region, m.name) for m in odds.members}
     found: list[dict[str, object]] = []
     for looked in odds.looked:
-        region = world.pools[spec.pool].region(looked.region)
-        for endpoint in region.endpoints if region else ():
-            for own in families(endpoint):
-                health = world.health_of(endpoint, own)
-                chosen = own == family and (looked.region, endpoint.name) in kept
+        site = Site.of(pool, next(r for r in pool.regions if r.region == looked.region), world)
+        for endpoint in site.here.endpoints:
+            for family in families(endpoint):
+                chosen = family == asked and (looked.region, endpoint.name) in kept
+                health = site.health(endpoint, family)
+                pause = site.setting.paused(endpoint.name)
+                why = "" if chosen else _why_not(pause, not looked.dropped, family == asked, health, odds)
                 found.append(
                     {
                         "region": looked.region,
                         "name": endpoint.name,
-                        "family": own,
-                        "value": _text(value_of(endpoint, own)),
+                        "family": family,
+                        "value": _text(value_of(endpoint, family)),
                         "verdict": health.verdict.value,
                         "reason": health.reason,
                         "tier": endpoint.tier,
-                        "weight": endpoint.weight,
+                        "weight": site.weight(endpoint),
                         "kept": chosen,
-                        "why": ""
-                        if chosen
-                        else _why_not(looked.region in serving, own == family, health, odds),
+                        "why": why,
                     }
                 )
     return found
 
 
-def _why_not(serves: bool, asked: bool, health: Health, odds: Odds) -> str:
+def _why_not(pause: Override | None, serves: bool, asked: bool, health: Health, odds: Odds) -> str:
+    if pause is not None:
+        return f"paused by {pause.actor}: {pause.reason}"
     if not serves:
         return "the region does not serve"
     if not asked:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from geodns.core.steer.conditions import Site
 from geodns.core.steer.odds import available
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 from geodns.model import AnyRegion, Nearest, Policy, Pool, Rule, Split
 
 MAX_NAMES = 10
+MAX_KNOWN = 50  # names that are told where one is unknown
 
 
-class UnknownRegion(GeodnsError):  # noqa: N818 - what was found, like Refused
-    """A region that no file defines; `known` are those that there are."""
+class UnknownSubject(GeodnsError):  # noqa: N818 - what was found, like Refused
+    """A region, pool or endpoint (`what`) that no file defines; `known` are those that there are."""
 
-    def __init__(self, region: str, known: tuple[str, ...]) -> None:
-        listed = f"known regions: {', '.join(known)}" if known else "no regions are configured"
-        super().__init__(f"there is no region '{region}'; {listed}")
-        self.region = region
-        self.known = known
+    def __init__(self, what: str, name: str, known: tuple[str, ...], where: str = "") -> None:
+        listed = f"known {what}s: {', '.join(known[:MAX_KNOWN])}" if known else f"no {what}s are configured"
+        more = f" and {len(known) - MAX_KNOWN} more" if len(known) > MAX_KNOWN else ""
+        super().__init__(f"there is no {what} '{name}'{where}; {listed}{more}")
+        self.what = what
+        self.known = known[:MAX_KNOWN]
 
 
 class Refused(GeodnsError):  # noqa: N818 - a refusal is an answer, and may be returned as well as raised
@@ -29,43 +34,50 @@ class Refused(GeodnsError):  # noqa: N818 - a refusal is an answer, and may be r
         self.names = names
 
 
-def guard_pause(world: World, region: str) -> Refused | None:
-    """Why `region` should not be paused: steered names that would have clients without any region.
+def guard(before: World, after: World, what: str) -> Refused | None:
+    """Why a change should not be made: steered names that would have clients without any region.
 
-    A region without enough healthy endpoints is as good as none where this one is serving. None where the
-    pause does no such harm, or is in force already.
+    A region without enough healthy endpoints is as good as none where one that serves is taken out. None
+    where the change does no such harm, or no more than is there already. `what` says it: "pausing eu-west".
     """
-    if world.paused(region):
-        return None
-    paused = frozenset(r for r in world.regions if world.paused(r)) | {region}
-    return _refused(world, region, paused, healthy=False) or _refused(world, region, paused, healthy=True)
+    return _refused(before, after, what, _paused) or _refused(before, after, what, _useless)
 
 
-def _refused(world: World, region: str, paused: frozenset[str], *, healthy: bool) -> Refused | None:
-    """The refusal of a pause after which rules lead to paused regions only, or to none that is `healthy`."""
+Gone = Callable[[World, Pool], frozenset[str]]
+
+
+def _paused(world: World, pool: Pool) -> frozenset[str]:
+    return frozenset(r.region for r in pool.regions if Site.of(pool, r, world).paused)
+
+
+def _useless(world: World, pool: Pool) -> frozenset[str]:
+    """The regions that are paused, or have too little that is healthy."""
+    return frozenset(r.region for r in pool.regions if not available(pool, r, world))
+
+
+def _refused(before: World, after: World, what: str, gone: Gone) -> Refused | None:
+    """The refusal of a change after which rules lead to nothing but regions that are gone."""
     names: list[str] = []
     because: list[str] = []
-    for (pool_id, policy_id), examples in world.steered.items():
-        pool, policy = world.pools.get(pool_id), world.policies.get(policy_id)
+    for (pool_id, policy_id), examples in after.steered.items():
+        pool, policy = after.pools.get(pool_id), after.policies.get(policy_id)
         if pool is None or policy is None:
             continue
-        failed = frozenset(r.region for r in pool.regions if healthy and not available(r, world))
-        rule = None if region in failed else _starved(pool, policy, region, paused | failed)
+        then = gone(after, pool)
+        rule = _starved(pool, policy, then - gone(before, pool), then)
         if rule is not None:
             names.extend(examples)
             because.append(f"rule {rule + 1} of policy {policy_id} over pool {pool_id}")
-    return _refusal(region, sorted(set(names)), because, healthy=healthy) if because else None
+    return _refusal(what, sorted(set(names)), because, healthy=gone is _useless) if because else None
 
 
-def _starved(pool: Pool, policy: Policy, region: str, paused: frozenset[str]) -> int | None:
-    """The index of the first rule that leads to `region` and may have nothing but paused regions."""
+def _starved(pool: Pool, policy: Policy, lost: frozenset[str], gone: frozenset[str]) -> int | None:
+    """The index of the first rule that leads to a region of `lost` and may have nothing but `gone` ones."""
     present = frozenset(r.region for r in pool.regions)
-    if region not in present:
-        return None
-    for index, rule in enumerate(policy.rules):
+    for index, rule in enumerate(policy.rules) if lost else ():
         certain, choice, limit = _reach(rule, present)
-        reaches = region in certain or (limit > 0 and region in choice)
-        if reaches and certain <= paused and len(choice & paused) >= min(limit, len(choice)):
+        reaches = lost & certain or (limit > 0 and lost & choice)
+        if reaches and certain <= gone and len(choice & gone) >= min(limit, len(choice)):
             return index
     return None
 
@@ -94,14 +106,14 @@ def _is_all(step: object) -> bool:
     return isinstance(step, AnyRegion) or (isinstance(step, Nearest) and step.limit is None)
 
 
-def _refusal(region: str, names: list[str], because: list[str], *, healthy: bool) -> Refused:
+def _refusal(what: str, names: list[str], because: list[str], *, healthy: bool) -> Refused:
     shown = names[:MAX_NAMES]
     listed = ", ".join(shown[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     whom = listed or "names"
     more = f" (and {len(because) - 1} more)" if len(because) > 1 else ""
     return Refused(
         "leaves-no-healthy-region" if healthy else "leaves-no-region",
-        f"pausing {region} would leave clients of {whom} without a {'healthy ' if healthy else ''}region: "
+        f"{what} would leave clients of {whom} without a {'healthy ' if healthy else ''}region: "
         f"{because[0]}{more} would lead only to {'paused or failed' if healthy else 'paused'} regions; "
         f"{'mend' if healthy else 'resume'} another one first, or force it",
         tuple(shown),

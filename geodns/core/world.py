@@ -12,22 +12,10 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.overrides import PAUSE, Override, Setting, Subject, setting_in, settings_of
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
-PAUSE = "pause"
 K = TypeVar("K")
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """What an operator set on a subject (a region id), by whom, why, and until when (Unix seconds)."""
-
-    kind: str
-    subject: str
-    reason: str
-    actor: str
-    since: float
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,14 @@ class Lifted:
     subject: str
 
 
-Event = Loaded | Observed | Overridden | Lifted
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What operators change at once: nobody sees a world in between."""
+
+    changes: tuple[Overridden | Lifted, ...]
+
+
+Event = Loaded | Observed | Overridden | Lifted | Batch
 
 ALWAYS_UP = Health(Verdict.UP, reason="no check")
 NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
@@ -66,7 +61,8 @@ NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`pools_of` tells which pools a probe decides about; it follows from the pools.
+    """`pools_of` tells which pools a probe decides about; it follows from the pools. `settings` is what the
+    overrides, by (kind, subject), come to; it follows from them.
 
     `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
     """
@@ -76,6 +72,7 @@ class World:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     health: Mapping[Probe, Health] = field(default_factory=dict)
     overrides: Mapping[tuple[str, str], Override] = field(default_factory=dict)
+    settings: Mapping[tuple[str, str], Setting] = field(default_factory=dict)
     pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
@@ -84,8 +81,16 @@ class World:
         probe = probe_of(endpoint, family)
         return ALWAYS_UP if probe is None else self.health.get(probe, NEVER_PROBED)
 
+    def setting(self, pool: str, region: str) -> Setting:
+        """What operators set that holds for a pool's region."""
+        return setting_in(self.settings, pool, region)
+
     def paused(self, region: str) -> Override | None:
+        """The pause of a whole region."""
         return self.overrides.get((PAUSE, region))
+
+    def set_on(self, subject: str) -> list[Override]:
+        return [override for (_, on), override in self.overrides.items() if on == subject]
 
 
 def families(endpoint: Endpoint) -> Iterator[int]:
@@ -120,14 +125,10 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
             touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
             known = {probe: h for probe, h in health.items() if probe in world.pools_of}
             return replace(world, health=MappingProxyType({**world.health, **known})), touched
-        case Overridden(override):
-            key = (override.kind, override.subject)
-            return replace(world, overrides={**world.overrides, key: override}), _in_region(
-                world, override.subject
-            )
-        case Lifted(kind, subject):
-            rest = {k: o for k, o in world.overrides.items() if k != (kind, subject)}
-            return replace(world, overrides=rest), _in_region(world, subject)
+        case Overridden() | Lifted():
+            return _change(world, (event,))
+        case Batch(changes):
+            return _change(world, changes)
 
 
 def _load(
@@ -146,8 +147,24 @@ def _load(
     return loaded, frozenset(model.pools)
 
 
-def _in_region(world: World, region: str) -> frozenset[str]:
-    return frozenset(pool.id for pool in world.pools.values() if pool.region(region))
+def _change(world: World, changes: tuple[Overridden | Lifted, ...]) -> tuple[World, frozenset[str]]:
+    overrides = dict(world.overrides)
+    touched: set[str] = set()
+    for change in changes:
+        match change:
+            case Overridden(override):
+                overrides[override.kind, override.subject] = override
+                touched |= _under(world, override.subject)
+            case Lifted(kind, subject):
+                overrides.pop((kind, subject), None)
+                touched |= _under(world, subject)
+    return replace(world, overrides=overrides, settings=settings_of(overrides)), frozenset(touched)
+
+
+def _under(world: World, subject: str) -> set[str]:
+    """The ids of the pools of which a subject is a part."""
+    region, pool, _ = Subject.parse(subject)
+    return {p.id for p in world.pools.values() if pool in ("", p.id) and p.region(region)}
 
 
 def differing(before: World, after: World) -> frozenset[str]:
@@ -159,7 +176,7 @@ def differing(before: World, after: World) -> frozenset[str]:
     for probe in _differing(before.health, after.health):
         found.update(after.pools_of.get(probe, ()))
     for _, subject in _differing(before.overrides, after.overrides):
-        found.update(_in_region(after, subject))
+        found.update(_under(after, subject))
     return frozenset(found)
 
 

@@ -75,6 +75,7 @@ class Samples:
     endpoints: Values = _gauge("endpoints", "Endpoint addresses by verdict.", "pool", "region", "verdict")
     available: Values = _gauge("region_available", "1 where a pool's region may serve.", "pool", "region")
     paused: Values = _gauge("region_paused", "1 where an operator has paused the region.", "region")
+    overrides: Values = _gauge("overrides", "What operators have set by hand.", "kind")
     worst_case: Values = _gauge("failover_worst_case_seconds", "Failure to last right answer.", "zone")
 
     database_age: Values = _gauge("database_age_seconds", "Age of a geo database.", "kind")

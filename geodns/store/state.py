@@ -10,28 +10,31 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from geodns.core.audit import Entry, Page, Wanted
 from geodns.core.health import Health, Verdict
-from geodns.core.world import Override
+from geodns.core.overrides import Override
 from geodns.errors import StoreError
+from geodns.store import audit
 
 MAX_OVERRIDES = 10_000
 MAX_ROWS = (
     200_000  # of verdicts, of serials; the ones unused for longest fall out, counted in `Store.dropped`
 )
+MAX_AUDIT = 200_000  # rows of the audit; the oldest fall out, counted in `Store.audit_dropped`
 MAX_TEXT = 1_000  # characters of a reason, a subject, an actor
 
 _APPLICATION = 0x67656F64  # "geod": tells our files from any other program's
-_SCHEMA = 1
+_SCHEMA = 2
 _SERIALS = 2**32
 _TABLES = """
 CREATE TABLE overrides (
     kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
-    since REAL NOT NULL, until REAL, PRIMARY KEY (kind, subject)
+    since REAL NOT NULL, until REAL, value INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, subject)
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     probe TEXT NOT NULL PRIMARY KEY, verdict TEXT NOT NULL CHECK (verdict IN ('up', 'down')),
@@ -43,6 +46,7 @@ CREATE TABLE serials (
 );
 CREATE INDEX serials_seen ON serials (seen);
 """
+_UPGRADES = {1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES}
 
 
 class Store:
@@ -56,6 +60,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dropped = 0
+        self.audit_dropped = 0
         self._mutex = threading.Lock()
         self._lock = _own(path)
         try:
@@ -72,25 +77,43 @@ class Store:
                 os.close(self._lock)
             self._lock = -1
 
-    def put_override(self, override: Override) -> None:
-        """Keep an override; it replaces one of the same kind and subject."""
-        o = override
-        for field in ("kind", "subject", "reason", "actor"):
-            if len(getattr(o, field)) > MAX_TEXT:
-                raise StoreError(f"the {field} is longer than {MAX_TEXT} characters")
+    def change_overrides(
+        self, put: Iterable[Override], drop: Iterable[tuple[str, str]], entries: Iterable[Entry] = ()
+    ) -> None:
+        """Forget the overrides of these (kind, subject) and keep those; one replaces another of its kind and
+        subject. What the audit has of it is written with it. All or nothing.
+        """
+        rows = [(o.kind, o.subject, o.reason, o.actor, o.since, o.until, o.value) for o in put]
+        for row in rows:
+            for name, text in zip(("kind", "subject", "reason", "actor"), row, strict=False):
+                if len(str(text)) > MAX_TEXT:
+                    raise StoreError(f"the {name} is longer than {MAX_TEXT} characters")
         with self._change() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?)",
-                (o.kind, o.subject, o.reason, o.actor, o.since, o.until),
-            )
+            db.executemany("DELETE FROM overrides WHERE kind = ? AND subject = ?", drop)
+            db.executemany("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             if _count(db, "overrides") > MAX_OVERRIDES:
                 raise StoreError(f"there are {MAX_OVERRIDES} overrides already: lift some first", full=True)
+            self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
 
-    def drop_override(self, kind: str, subject: str) -> bool:
-        """Forget an override; whether there was one."""
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Append to the audit."""
         with self._change() as db:
-            gone = db.execute("DELETE FROM overrides WHERE kind = ? AND subject = ?", (kind, subject))
-            return gone.rowcount > 0
+            self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
+
+    def audit(self, wanted: Wanted, limit: int) -> Page:
+        """The newest `limit` of the audit's rows that are wanted."""
+        with self._reading() as db:
+            return Page(tuple(audit.read(db, wanted, limit)), audit.anchor(db)[0], audit.head(db))
+
+    def audit_row(self, seq: int) -> bytes | None:
+        """The hash of a row of the audit; None where it is not kept."""
+        with self._reading() as db:
+            return audit.hash_of(db, seq)
+
+    def check_audit(self, after: tuple[int, bytes]) -> tuple[tuple[int, bytes], str]:
+        """Verify some of the rows behind one that is good; the last good one, and what is wrong behind it."""
+        with self._reading() as db:
+            return audit.check(db, after)
 
     def overrides(self) -> list[Override]:
         """All that are kept, past ones too: their end is the caller's to act on."""
@@ -222,13 +245,14 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA journal_size_limit = {1 << 20}")
     if _pragma(db, "quick_check") != "ok":
         raise sqlite3.DatabaseError("its check failed")
-    if not tables:
-        _create(db)
+    if version < _SCHEMA:
+        upgrades = [_UPGRADES[known] for known in range(version, _SCHEMA)] if tables else []
+        _create(db, ";".join(upgrades) or _TABLES + audit.TABLES)
 
 
-def _create(db: sqlite3.Connection) -> None:
+def _create(db: sqlite3.Connection, script: str) -> None:
     db.execute("BEGIN IMMEDIATE")
-    for statement in _TABLES.split(";"):
+    for statement in script.split(";"):
         db.execute(statement)
     db.execute(f"PRAGMA application_id = {_APPLICATION}")
     db.execute(f"PRAGMA user_version = {_SCHEMA}")

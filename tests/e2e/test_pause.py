@@ -54,6 +54,26 @@ def test_the_same_from_the_command_line(server: Server) -> None:
     assert [region["paused"] for region in told["regions"]] == [None, None]
 
 
+def test_what_is_inside_a_region_is_set_apart_from_it(server: Server) -> None:
+    """A pool's region, an endpoint; a weight that lets go some of the clients; all undone in one batch."""
+    inside = "east:shop.example%2Fweb"
+    assert server.api("PUT", f"/api/v1/overrides/{inside}/pause", {"reason": "x"})[0] == 200
+    assert server.answers() == [WEST]
+    assert server.cli("resume", "east:shop.example/web").returncode == 0
+    assert server.answers() == [EAST]
+    assert server.cli("force-down", "east:shop.example/web:192.0.2.1", "-r", "smoke").returncode == 0
+    assert server.answers() == [WEST]
+    changes = [{"lift": "force", "subject": "east:shop.example/web:192.0.2.1"}]
+    changes.append({"set": "weight", "subject": "east", "value": "50%"})
+    assert server.api("POST", "/api/v1/batch", {"reason": "mended", "changes": changes})[0] == 200
+    assert {server.answers()[0] for _ in range(40)} == {EAST, WEST}
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert [(o["kind"], o["value"]) for o in server.status()["overrides"]] == [("weight", 50)]
+    assert "lifted" in server.cli("lift", "weight", "east").stdout
+    assert {server.answers()[0] for _ in range(20)} == {EAST}
+
+
 def test_a_pause_ends_by_itself(server: Server) -> None:
     server.api("PUT", PAUSE, {"reason": "one moment", "for": "1s"})
     assert server.answers() == [WEST]

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set, sticky_name
-from geodns.core.steer.odds import AllUp, decide
+from geodns.core.steer.conditions import AllUp
+from geodns.core.steer.odds import decide
 from geodns.core.steer.orders import Group
 from geodns.core.steer.picks import KEPT, costs
 from geodns.model import AnyRegion, Pick, Policy, Pool, Split

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
 from geodns.core.edns import Subnet, plain
 from geodns.core.health import Health
+from geodns.core.overrides import Setting
 from geodns.core.place import Located, Place, Uses
 from geodns.core.steer.odds import Odds, Stage, decide
 from geodns.core.steer.orders import Order, Plan
 from geodns.core.table import AnswerSet, Sheet
-from geodns.core.world import Override, World
+from geodns.core.world import World
 from geodns.model import Endpoint, Pick, Pool
 
 MAX_PLACES = 1 << 16
@@ -217,5 +218,5 @@ class _Conditions:
             known = self._health[key] = self._world.health_of(endpoint, family)
         return known
 
-    def paused(self, region: str) -> Override | None:
-        return self._world.paused(region)
+    def setting(self, pool: str, region: str) -> Setting:
+        return self._world.setting(pool, region)

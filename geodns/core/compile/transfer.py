@@ -14,7 +14,8 @@ from ipaddress import ip_address
 from geodns.core import wire
 from geodns.core.compile.bodies import soa_rdata
 from geodns.core.place import EMPTY
-from geodns.core.steer.odds import AllUp, decide
+from geodns.core.steer.conditions import AllUp
+from geodns.core.steer.odds import decide
 from geodns.core.steer.orders import Order, Plan
 from geodns.model import Model, Steer, Zone
 

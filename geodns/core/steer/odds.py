@@ -4,6 +4,9 @@ The first group with an available region serves. Four stages, each only when the
 `available` (healthy endpoints reach the region's minimum), `reduced` (what `minimum_healthy` withheld),
 `unprobed` (what was never probed too), `open` (everything that is not paused: a wrong answer may work, no
 answer cannot). Whatever the stage, nobody is told of an endpoint while a healthier one beside it is there.
+
+A region whose weight is lowered by hand keeps that share of its clients; the group keeps the largest share of
+its regions, and the next group that can serve takes the rest.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import gcd, lcm
-from typing import Protocol
+from typing import NamedTuple
 
 from geodns.core.health import Health, Verdict
+from geodns.core.overrides import WHOLE
+from geodns.core.steer.conditions import Conditions, Site
 from geodns.core.steer.orders import Group, Order
-from geodns.core.world import ALWAYS_UP, Override
 from geodns.model import AllDown, Endpoint, Minimum, Pool, PoolRegion
 
 MAX_TOTAL = 2**31 - 1  # a total of weights fits 32 bits in every lane
@@ -42,24 +46,6 @@ _TURNS = {
 }
 
 
-class Conditions(Protocol):
-    """What a decision asks of the world."""
-
-    def health_of(self, endpoint: Endpoint, family: int) -> Health: ...
-
-    def paused(self, region: str) -> Override | None: ...
-
-
-class AllUp:
-    """Conditions under which nothing is down and nothing paused: what depends on the files alone."""
-
-    def health_of(self, endpoint: Endpoint, family: int) -> Health:
-        return ALWAYS_UP
-
-    def paused(self, region: str) -> Override | None:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """One possible answer: an endpoint's address of the family (or its target) and its integer weight."""
@@ -72,7 +58,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What became of a region: `dropped` is empty where it serves."""
+    """What became of a region: `dropped` is empty where it serves, with `share` percent of its clients."""
 
     region: str
     group: int
@@ -80,15 +66,17 @@ class Looked:
     total: int
     needed: int
     dropped: str
+    share: int = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
 class Odds:
     """The weighted answers a decision allows, before chance picks one. No members: NODATA.
 
-    `change_at`: the earliest Unix second at which the odds may differ (a verdict in doubt, the end of a
-    pause); 0 where nothing is in sight. `group`: the index in the order that served, or -1. `split`: the
-    regions among which a split divides the clients, with their shares; empty for one region, and for `any`.
+    `change_at`: the earliest Unix second at which the odds may differ (a verdict in doubt, the end of an
+    override); 0 where nothing is in sight. `group`: the index of the first group in the order that served, or
+    -1. `split`: the regions among which clients are divided, with their shares; empty for one region, and
+    for `any`.
     """
 
     members: tuple[Member, ...]
@@ -107,32 +95,41 @@ class Odds:
         return found
 
 
+class _Part(NamedTuple):
+    """A group that serves `share` percent of the clients whom the ones before it left."""
+
+    number: int
+    group: Group
+    chosen: list[tuple[Site, int]]
+    share: int
+
+
 def decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Odds:
     """The odds of one answer set. `family` is 4, 6, or 0 for a pool of targets."""
-    present = {region.region: region for region in pool.regions}
-    open_regions = {r for r in present if conditions.paused(r) is None}
+    sites = {region.region: Site.of(pool, region, conditions) for region in pool.regions}
     looked: list[Looked] = []
-    if not any(region in open_regions for group in order for region, _ in group.shares):
-        return _nothing(Stage.PAUSED, pool, order, conditions, looked)
+    if all(sites[region].paused for group in order for region, _ in group.shares):
+        return Odds((), Stage.PAUSED, -1, _change_at(order, sites))
     for stage in _stages(pool):
         looked.clear()
+        parts: list[_Part] = []
         for index, group in enumerate(order):
-            chosen = _serving(group, index, present, conditions, stage, looked)
+            chosen = _serving(group, index, sites, stage, looked)
             if chosen:
-                able = _able(chosen, conditions, stage, family)
-                # Who comes back further down the order changes an answer only where that is a makeshift.
-                decisive = order[: index + 1] if stage is Stage.AVAILABLE else order
-                return Odds(
-                    _members(able, family, by_weight=group.by_weight),
-                    stage,
-                    index,
-                    _change_at(decisive, present, conditions),
-                    tuple(looked),
-                    () if group.by_weight or len(able) < 2 else tuple((r.region, s) for r, s, _ in able),
-                )
+                parts.append(_Part(index, group, chosen, max(site.setting.share for site, _ in chosen)))
+                if parts[-1].share == WHOLE:
+                    break
+        if parts:
+            # Who comes back further down the order changes an answer only where that is a makeshift.
+            decisive = order[: index + 1] if stage is Stage.AVAILABLE else order
+            members, split = _told(parts, stage, family)
+            return Odds(members, stage, parts[0].number, _change_at(decisive, sites), tuple(looked), split)
+    change_at = _change_at(order, sites)
     if pool.when_all_down is AllDown.BACKUP:
-        return _backup(pool, order, conditions, family, looked)
-    return _nothing(Stage.NODATA, pool, order, conditions, looked)
+        wanted = [a for a in pool.backup if (":" in a) == (family == 6)]
+        backup = tuple(Member("", a, a, 1) for a in wanted)
+        return Odds(backup, Stage.BACKUP, -1, change_at, tuple(looked))
+    return Odds((), Stage.NODATA, -1, change_at, tuple(looked))
 
 
 def _stages(pool: Pool) -> tuple[Stage, ...]:
@@ -141,39 +138,22 @@ def _stages(pool: Pool) -> tuple[Stage, ...]:
     return (Stage.AVAILABLE,)
 
 
-def _nothing(stage: Stage, pool: Pool, order: Order, conditions: Conditions, looked: list[Looked]) -> Odds:
-    present = {region.region: region for region in pool.regions}
-    return Odds((), stage, -1, _change_at(order, present, conditions), tuple(looked))
-
-
-def _backup(pool: Pool, order: Order, conditions: Conditions, family: int, looked: list[Looked]) -> Odds:
-    wanted = [a for a in pool.backup if (":" in a) == (family == 6)]
-    members = tuple(Member("", a, a, 1) for a in wanted)
-    present = {region.region: region for region in pool.regions}
-    return Odds(members, Stage.BACKUP, -1, _change_at(order, present, conditions), tuple(looked))
-
-
 def _serving(
-    group: Group,
-    index: int,
-    present: Mapping[str, PoolRegion],
-    conditions: Conditions,
-    stage: Stage,
-    looked: list[Looked],
-) -> list[tuple[PoolRegion, int]]:
-    chosen: list[tuple[PoolRegion, int]] = []
+    group: Group, index: int, sites: Mapping[str, Site], stage: Stage, looked: list[Looked]
+) -> list[tuple[Site, int]]:
+    chosen: list[tuple[Site, int]] = []
     for region_id, share in group.shares:
-        region = present[region_id]
-        seen = _look(region, index, conditions, stage)
+        site = sites[region_id]
+        seen = _look(site, index, stage)
         looked.append(seen)
         if not seen.dropped:
-            chosen.append((region, share))
+            chosen.append((site, share))
     return chosen
 
 
-def available(region: PoolRegion, conditions: Conditions) -> bool:
-    """Whether a region may serve: not paused, and enough of its endpoints healthy."""
-    return not _look(region, 0, conditions, Stage.AVAILABLE).dropped
+def available(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
+    """Whether a pool's region may serve: not paused, and enough of its endpoints healthy."""
+    return not _look(Site.of(pool, region, conditions), 0, Stage.AVAILABLE).dropped
 
 
 def deciding_family(region: PoolRegion) -> int:
@@ -188,12 +168,13 @@ def value_of(endpoint: Endpoint, family: int) -> str | bytes | None:
     return endpoint.target if family == 0 else endpoint.ipv4 if family == 4 else endpoint.ipv6
 
 
-def _look(region: PoolRegion, index: int, conditions: Conditions, stage: Stage) -> Looked:
-    family = deciding_family(region)
-    able = [e for e in region.endpoints if value_of(e, family) is not None]
-    healthy = sum(fit(conditions.health_of(e, family), stage) for e in able)
-    needed = needs(region.minimum_healthy, len(able)) if stage is Stage.AVAILABLE else 1
-    paused = conditions.paused(region.region)
+def _look(site: Site, index: int, stage: Stage) -> Looked:
+    here = site.here
+    family = deciding_family(here)
+    able = [e for e in here.endpoints if value_of(e, family) is not None]
+    healthy = sum(site.is_open(e) and fit(site.health(e, family), stage) for e in able)
+    needed = needs(here.minimum_healthy, len(able)) if stage is Stage.AVAILABLE else 1
+    paused = site.paused
     dropped = (
         "paused"
         if paused
@@ -201,7 +182,7 @@ def _look(region: PoolRegion, index: int, conditions: Conditions, stage: Stage) 
         if healthy < needed
         else ""
     )
-    return Looked(region.region, index, healthy, len(able), needed, dropped)
+    return Looked(here.region, index, healthy, len(able), needed, dropped, site.setting.share)
 
 
 def needs(minimum: Minimum, total: int) -> int:
@@ -222,56 +203,97 @@ def fit(health: Health, stage: Stage) -> bool:
             return True
 
 
-_Able = list[tuple[PoolRegion, int, list[tuple[Endpoint, int]]]]
+_Able = list[tuple[Site, int, list[tuple[Endpoint, int]]]]
+_Weighed = list[tuple[Site, Endpoint, int]]
 
 
-def _able(chosen: list[tuple[PoolRegion, int]], conditions: Conditions, stage: Stage, family: int) -> _Able:
+def _told(
+    parts: list[_Part], stage: Stage, family: int
+) -> tuple[tuple[Member, ...], tuple[tuple[str, int], ...]]:
+    """The members of all groups that serve, and the split."""
+    able = _able(parts, stage, family)
+    weighed = [_weigh(each, by_weight=part.group.by_weight) for part, each in zip(parts, able, strict=True)]
+    if len(parts) == 1:
+        whole = parts[0].group.by_weight or len(able[0]) < 2
+        split = () if whole else tuple((site.here.region, share) for site, share, _ in able[0])
+        return _members(weighed[0], family), split
+    members = _members(_blend(weighed, [part.share for part in parts]), family)
+    return members, _by_region(members)
+
+
+def _able(parts: list[_Part], stage: Stage, family: int) -> list[_Able]:
     """The regions that have something to tell in the family, with their shares and serving endpoints."""
     for turn in _TURNS[stage]:
-        by_region = [(region, share, _tier(region, conditions, turn, family)) for region, share in chosen]
-        able = [(region, share, serving) for region, share, serving in by_region if serving]
-        if able:
+        able = [_having(part.chosen, turn, family) for part in parts]
+        if any(able):
             return able
-    return []
+    return [[] for _ in parts]
 
 
-def _members(able: _Able, family: int, *, by_weight: bool) -> tuple[Member, ...]:
+def _having(chosen: list[tuple[Site, int]], turn: Stage, family: int) -> _Able:
+    unit = WHOLE if all(site.setting.share == WHOLE for site, _ in chosen) else 1
+    by_region = [(site, share, _tier(site, turn, family)) for site, share in chosen]
+    return [(s, share * s.setting.share // unit, serving) for s, share, serving in by_region if serving]
+
+
+def _weigh(able: _Able, *, by_weight: bool) -> _Weighed:
     if by_weight:
-        able = [(r, s, serving) for r, s, serving in able if any(w for _, w in serving)] or able
-    able = [(r, s, [(e, w or 1) for e, w in serving]) for r, s, serving in able]
-    if by_weight or len(able) == 1:
-        parts = [(region, e, w) for region, _, serving in able for e, w in serving]
-    else:
-        sums = [sum(w for _, w in serving) for _, _, serving in able]
-        common = lcm(*sums) if sums else 1
-        parts = [
-            (region, e, w * share * (common // total))
-            for (region, share, serving), total in zip(able, sums, strict=True)
-            for e, w in serving
-        ]
-    weights = _reduce([w for _, _, w in parts])
+        able = [(s, share, serving) for s, share, serving in able if any(w for _, w in serving)] or able
+    able = [(s, share, [(e, w or 1) for e, w in serving]) for s, share, serving in able]
+    if len(able) == 1:
+        return [(site, e, w) for site, _, serving in able for e, w in serving]
+    if by_weight:
+        return [(site, e, w * site.setting.share) for site, _, serving in able for e, w in serving]
+    sums = [sum(w for _, w in serving) for _, _, serving in able]
+    common = lcm(*sums) if sums else 1
+    return [
+        (site, e, w * share * (common // total))
+        for (site, share, serving), total in zip(able, sums, strict=True)
+        for e, w in serving
+    ]
+
+
+def _blend(weighed: list[_Weighed], shares: list[int]) -> _Weighed:
+    """Groups behind one another, each with its share of what is left; who has nothing to tell has none."""
+    found: _Weighed = []
+    left = 1
+    for group, share in zip(weighed, shares, strict=True):
+        total = sum(w for _, _, w in group)
+        if total:
+            found = [(site, e, w * total * WHOLE) for site, e, w in found]
+            found += [(site, e, w * left * share) for site, e, w in group]
+            left *= total * (WHOLE - share)
+    return found
+
+
+def _members(weighed: _Weighed, family: int) -> tuple[Member, ...]:
+    weights = _reduce([w for _, _, w in weighed])
     return tuple(
-        Member(region.region, e.name, value, weight)
-        for (region, e, _), weight in zip(parts, weights, strict=True)
+        Member(site.here.region, e.name, value, weight)
+        for (site, e, _), weight in zip(weighed, weights, strict=True)
         if (value := value_of(e, family)) is not None
     )
 
 
-def _tier(
-    region: PoolRegion, conditions: Conditions, stage: Stage, family: int
-) -> list[tuple[Endpoint, int]]:
+def _by_region(members: tuple[Member, ...]) -> tuple[tuple[str, int], ...]:
+    found: dict[str, int] = {}
+    for member in members:
+        found[member.region] = found.get(member.region, 0) + member.weight
+    return tuple(found.items()) if len(found) > 1 else ()
+
+
+def _tier(site: Site, stage: Stage, family: int) -> list[tuple[Endpoint, int]]:
     """The lowest tier's healthy endpoints and their weights; those of weight 0 only where they are alone."""
     healthy = [
         e
-        for e in region.endpoints
-        if value_of(e, family) is not None and fit(conditions.health_of(e, family), stage)
+        for e in site.here.endpoints
+        if value_of(e, family) is not None and site.is_open(e) and fit(site.health(e, family), stage)
     ]
     if not healthy:
         return []
     lowest = min(e.tier for e in healthy)
-    tier = [e for e in healthy if e.tier == lowest]
-    weighted = [(e, e.weight) for e in tier if e.weight > 0]
-    return weighted or [(e, 0) for e in tier]
+    weighed = [(e, site.weight(e)) for e in healthy if e.tier == lowest]
+    return [(e, w) for e, w in weighed if w > 0] or weighed
 
 
 def _reduce(weights: list[int]) -> list[int]:
@@ -281,17 +303,17 @@ def _reduce(weights: list[int]) -> list[int]:
     return small if total <= MAX_TOTAL else [max(1, w * (MAX_TOTAL - len(small)) // total) for w in small]
 
 
-def _change_at(groups: Iterable[Group], present: Mapping[str, PoolRegion], conditions: Conditions) -> int:
+def _change_at(groups: Iterable[Group], sites: Mapping[str, Site]) -> int:
     """The earliest moment at which a region of these groups may come, go or change."""
     moments: list[float] = []
     for group in groups:
         for region_id, _ in group.shares:
-            paused = conditions.paused(region_id)
-            if paused is not None:
-                moments.append(paused.until or 0.0)
+            site = sites[region_id]
+            moments.extend(site.ends())
+            if site.paused:
                 continue
-            for endpoint in present[region_id].endpoints:
+            for endpoint in site.here.endpoints:
                 for family in (0, 4, 6):
-                    if value_of(endpoint, family) is not None:
-                        moments.append(conditions.health_of(endpoint, family).doubt_until)
+                    if value_of(endpoint, family) is not None and site.is_open(endpoint):
+                        moments.append(site.health(endpoint, family).doubt_until)
     return min((int(m) for m in moments if m), default=0)

@@ -1,0 +1,58 @@
+"""`geodns batch "VERB SUBJECT" …`: several overrides at once, all or none."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from geodns.cli.changing import ActorOption, DryOption, ForceOption, ReasonOption, Server, by
+from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+
+_VERBS = {
+    "pause": ({"set": "pause"}, 1),
+    "resume": ({"lift": "pause"}, 1),
+    "weight": ({"set": "weight"}, 2),
+    "force-up": ({"set": "force", "value": "up"}, 1),
+    "force-down": ({"set": "force", "value": "down"}, 1),
+    "lift": ({}, 2),
+}
+
+
+def batch(
+    changes: Annotated[
+        list[str], typer.Argument(metavar='"VERB SUBJECT"...', help='"pause eu-west" "resume us-west" …')
+    ],
+    reason: ReasonOption,
+    force: ForceOption = False,
+    actor: ActorOption = None,
+    dry_run: DryOption = False,
+    url: UrlOption = None,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Make several changes at once: all of them or, where one cannot be made, none."""
+    content: dict[str, object] = {**by(reason, actor), "changes": [_change(text) for text in changes]}
+    content |= {key: True for key, on in (("force", force), ("dry_run", dry_run)) if on}
+    found = Server(url, token_file, output).call("POST", "/api/v1/batch", content)
+    if found is None:
+        return
+    if not found.get("effective_at"):
+        say("all of it was so already")
+    elif dry_run:
+        say(f"nothing is changed; else all of it would be: {', '.join(changes)}")
+    else:
+        say(f"{', '.join(changes)}: in the answers since {moment(found['effective_at'])}")
+        say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+
+
+def _change(text: str) -> dict[str, str]:
+    """A change as the API takes it, of one as the command line has it: `weight eu-west 40%`."""
+    verb, *words = text.split() or [""]
+    change, count = _VERBS.get(verb, ({}, 0))
+    if not count or len(words) != count:
+        shown = "'pause SUBJECT', 'weight SUBJECT WEIGHT' or 'lift KIND SUBJECT'"
+        raise typer.BadParameter(f"'{text}' is no change such as {shown}")
+    if verb == "lift":
+        return {"lift": words[0], "subject": words[1]}
+    return {**change, "subject": words[0], **({"value": words[1]} if verb == "weight" else {})}

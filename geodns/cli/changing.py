@@ -1,0 +1,108 @@
+"""What the verbs share that change overrides: their options, one call, and how it is told."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+import typer
+
+from geodns.cli.common import Output, connect, moment, say, segment
+
+SubjectArgument = Annotated[
+    str, typer.Argument(metavar="SUBJECT", help="REGION, REGION:POOL or REGION:POOL:ENDPOINT.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why, for whoever looks later.")]
+WhyOption = Annotated[str | None, typer.Option("--reason", "-r", help="Why, for whoever looks later.")]
+ForOption = Annotated[str | None, typer.Option("--for", help="30m, 2h, …; without it until it is lifted.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Even if names are left without a region.")]
+ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; default: you@this-host.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+MatchOption = Annotated[
+    str | None, typer.Option("--if-match", help="Only if the subject's overrides still have this ETag.")
+]
+
+
+class Server(NamedTuple):
+    """Where to send, and how to print."""
+
+    url: str | None
+    token_file: Any
+    output: Output
+
+    def call(
+        self, method: str, path: str, content: Mapping[str, object] | None = None, match: str | None = None
+    ) -> dict[str, Any] | None:
+        """The reply; None where its very body was wanted, and is printed."""
+        headers = {"If-Match": f'"{match}"'} if match else {}
+        body = connect(self.url, self.token_file, self.output).call(method, path, content, headers)
+        if self.output is Output.JSON:
+            say(body.rstrip("\n"))
+            return None
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+
+def path_of(kind: str, subject: str) -> str:
+    return f"/api/v1/overrides/{segment(subject)}/{kind}"
+
+
+def put(
+    server: Server,
+    kind: str,
+    subject: str,
+    content: dict[str, object],
+    *,
+    duration: str | None,
+    match: str | None,
+    **flags: bool,
+) -> dict[str, Any] | None:
+    """Set an override; the reply. What is as usual is left out of the request."""
+    if duration is not None:
+        content["for"] = duration
+    content |= {key: True for key, on in flags.items() if on}
+    return server.call("PUT", path_of(kind, subject), content, match)
+
+
+def lift(
+    server: Server, kind: str, subject: str, query: dict[str, str], *, dry_run: bool, match: str | None
+) -> dict[str, Any] | None:
+    """Lift an override; the reply."""
+    if dry_run:
+        query["dry_run"] = "true"
+    return server.call("DELETE", f"{path_of(kind, subject)}?{urlencode(query)}", match=match)
+
+
+def by(reason: str | None, actor: str | None) -> dict[str, str]:
+    """Who asks, and why."""
+    return {"actor": actor or who()} | ({"reason": reason} if reason is not None else {})
+
+
+def tell(
+    found: Mapping[str, Any],
+    state: str,
+    end: str,
+    answers: str = "in the answers",
+    caches: str = "known to all",
+) -> None:
+    """Say what was set: `state` is such as "eu-west is paused", `end` such as "it is resumed"."""
+    until = f"until {moment(found['until'])}" if found["until"] else f"until {end}"
+    if found.get("dry_run"):
+        say(f"nothing is changed; else {state} {until}: {found['reason']}")
+        return
+    say(f"{state} {until}: {found['reason']}")
+    say(f"{answers} since {moment(found['effective_at'])}")
+    say(f"{caches} resolvers by {moment(found['caches_clear_at'])}")
+
+
+def who() -> str:
+    """The person at this terminal, as an actor."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "someone"
+    return f"{user}@{socket.gethostname()}"[:100]

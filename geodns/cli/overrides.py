@@ -1,0 +1,36 @@
+"""`geodns overrides`: all that is set by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, columns, connect, moment, say
+
+
+def overrides(
+    url: UrlOption = None, token_file: TokenOption = None, output: OutputOption = Output.TABLE
+) -> None:
+    """List what is set by hand: on what, by whom, why, until when."""
+    body = connect(url, token_file, output).call("GET", "/api/v1/overrides")
+    if output is Output.JSON:
+        say(body.rstrip("\n"))
+        return
+    rows = [_row(override) for override in json.loads(body)["overrides"]]
+    say(
+        columns([("SUBJECT", "SET", "SINCE", "UNTIL", "BY", "WHY"), *rows])
+        if rows
+        else "nothing is set by hand"
+    )
+
+
+def _row(override: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        override["subject"] + ("" if override["known"] else " (not in the files)"),
+        f"{override['kind']} {override.get('value', '')}".strip(),
+        moment(override["since"]),
+        moment(override["until"]),
+        override["actor"],
+        override["reason"],
+    )

@@ -1,0 +1,46 @@
+"""`geodns weight SUBJECT WEIGHT`: the share of its clients that a region keeps, or an endpoint's weight."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from geodns.cli.changing import (
+    ActorOption,
+    DryOption,
+    ForceOption,
+    ForOption,
+    MatchOption,
+    ReasonOption,
+    Server,
+    SubjectArgument,
+    by,
+    put,
+    tell,
+)
+from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption
+
+
+def weight(
+    subject: SubjectArgument,
+    value: Annotated[
+        str, typer.Argument(metavar="WEIGHT", help="40% of a region's clients, or an endpoint's number.")
+    ],
+    reason: ReasonOption,
+    duration: ForOption = None,
+    force: ForceOption = False,
+    actor: ActorOption = None,
+    dry_run: DryOption = False,
+    match: MatchOption = None,
+    url: UrlOption = None,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Set a weight by hand. The clients that a region gives up go where they would go if it were down."""
+    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": value})
+    found = put(
+        server, "weight", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
+    )
+    if found is not None:
+        tell(found, f"{subject} has weight {found['value']}", "it is lifted")
