@@ -149,10 +149,20 @@ _RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 _RCODES = ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL", "NOTAUTH")
 
 
+_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "follow")
+
+
+def _need(value: Any) -> int:
+    words = {"all": 0, "any": 1}
+    text = text_of(value, "all, any or a count")
+    return words[text] if text in words else read_whole(text, 1, 1000)
+
+
 class CheckForm(Form):
     like: Given[Id] = None
-    type: Given[Annotated[str, one_of("http", "https", "tcp", "tls", "dns", "icmp")]] = None
+    type: Given[Annotated[str, one_of(*_KINDS)]] = None
     port: Given[Port] = None
+    probe: Given[Host] = None
     interval: Interval = 3.0
     retry_interval: Given[Interval] = None
     timeout: Interval = 2.0
@@ -175,6 +185,8 @@ class CheckForm(Form):
     rcode: Annotated[str, one_of(*_RCODES)] = "NOERROR"
     answer: Given[Text] = None
     transport: Annotated[str, one_of("udp", "tcp")] = "udp"
+    of: Many[Id] = []
+    need: Annotated[int, Reads(_need, {"type": ["integer", "string"], "pattern": r"^(all|any|\d+)$"})] = 0
 
 
 def _shape(value: Any) -> str:
