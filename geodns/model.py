@@ -60,11 +60,13 @@ class Check:
     `record` (a type), over `transport`; `answer` is rdata in presentation form that must be told.
     `probe`: the host or address that is probed, whatever the endpoint's is.
 
+    An exec check runs `command`: a program by its whole path, and its arguments.
+
     A check of kind `follow` is never probed: it is as well as its parts, `of`, of which `need` must be up
     (0: all).
     """
 
-    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp" | "follow"
+    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp" | "exec" | "follow"
     port: int | None = None
     probe: str | None = None
     interval: float = 3.0
@@ -88,6 +90,7 @@ class Check:
     rcode: str = "NOERROR"
     answer: str | None = None
     transport: str = "udp"
+    command: tuple[str, ...] = ()
     of: tuple[Check, ...] = ()
     need: int = 0
 

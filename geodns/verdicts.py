@@ -40,7 +40,8 @@ class Verdicts:
         settings: Settings,
     ) -> None:
         self.errors = 0
-        self._prober = Prober(settings.probes.allow)
+        commands = settings.limits.commands if settings.probes.exec else 0
+        self._prober = Prober(settings.probes.allow, commands=commands)
         self._share = settings.probes.suspect / 100
         self.monitor = Monitor(
             self._observed, time.time, self._prober, settings.limits.probes, self._suspects, self._share

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from geodns.config.findings import Findings
@@ -14,6 +14,7 @@ from geodns.model import Check
 _HTTP = frozenset({"path", "method", "host", "headers", "status", "body"})
 _TLS = frozenset({"sni", "verify"})
 _DNS = frozenset({"query", "record", "rcode", "answer", "transport"})
+_EXEC = frozenset({"command"})
 _FOLLOW = frozenset({"of", "need"})
 _PROBED = frozenset({"port", "probe", "interval", "retry_interval", "timeout", "fall", "rise", "damping"})
 _OF_KIND = {
@@ -23,6 +24,7 @@ _OF_KIND = {
     "tls": _PROBED | _TLS,
     "dns": _PROBED | _DNS,
     "icmp": _PROBED - {"port"},
+    "exec": _PROBED | _EXEC,
     "follow": _FOLLOW,
 }
 _KINDS = ", ".join(list(_OF_KIND)[1:-1]) + f" or {list(_OF_KIND)[-1]}"
@@ -31,11 +33,19 @@ MAX_DEPTH = 8  # checks that follow one another
 MAX_TRAIL = 64  # checks that refer to one another, in whatever way
 
 
-class Checks:
-    """The checks of a folder, each resolved once."""
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """What the settings let checks do. `commands`: run programs."""
 
-    def __init__(self, table: Table, findings: Findings) -> None:
+    commands: bool = False
+
+
+class Checks:
+    """The checks of a folder, each resolved once. Without `powers` they may do everything."""
+
+    def __init__(self, table: Table, powers: Powers | None, findings: Findings) -> None:
         self._table = table
+        self._powers = powers
         self._findings = findings
         self._done: dict[str, Check | None] = {}
         for id_ in table.entries:
@@ -130,6 +140,8 @@ class Checks:
                 f"{a} {check.kind} check without `{key}` verifies the certificate against the bare address",
                 at, f"give `{key}`, or `verify: false`",
             )  # fmt: skip
+        if check.kind == "exec":
+            self._judge_command(check, form, document, loc)
         if check.kind == "dns" and check.query is None:
             self._findings.error("no-query", "a dns check has no `query`: the name that it asks for", at)
         if check.timeout > check.interval and {"timeout", "interval"} & form.model_fields_set:
@@ -139,6 +151,18 @@ class Checks:
         if retry is not None and retry > check.interval:
             message = f"the retry_interval ({retry:g}s) is longer than the interval ({check.interval:g}s)"
             self._findings.warning("slow-retry", message, at, "it is for probing faster while in doubt")
+
+    def _judge_command(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
+        at = document.key_position(loc)
+        if self._powers is not None and not self._powers.commands:
+            message = "checks may not run programs here: exec is off"
+            self._findings.error("exec-off", message, at, "set `probes.exec: true` in geodns.yaml")
+        if not check.command:
+            hint = "command: [/usr/lib/nagios/plugins/check_ldap, -3]"
+            self._findings.error("no-command", "an exec check has no `command`", at, hint)
+        elif form.command and not check.command[0].startswith("/"):
+            message = f"'{check.command[0]}' is no program: its whole path is needed, and there is no shell"
+            self._findings.error("bad-command", message, document.position((*loc, "command", 0)))
 
 
 def _depth(check: Check) -> int:
@@ -153,6 +177,6 @@ def _merged(base: Check | None, form: CheckForm) -> Check:
         given["kind"] = form.type
     for key in given.keys() & {"fall", "rise"}:
         given[key], given[f"{key}_of"] = given[key]
-    if "status" in given:
-        given["status"] = tuple(given["status"])
+    for key in given.keys() & {"status", "command"}:
+        given[key] = tuple(given[key])
     return replace(base, **given) if base else Check(**given)

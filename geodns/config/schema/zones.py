@@ -149,7 +149,17 @@ _RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 _RCODES = ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL", "NOTAUTH")
 
 
-_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "follow")
+_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "exec", "follow")
+
+
+MAX_ARGUMENT = 4096
+
+
+def _argument(value: Any) -> str:
+    text = text_of(value, "an argument")
+    if len(text) > MAX_ARGUMENT or "\0" in text:
+        wrong("bad-command", f"an argument has at most {MAX_ARGUMENT} characters, and none is NUL")
+    return text
 
 
 def _need(value: Any) -> int:
@@ -185,6 +195,7 @@ class CheckForm(Form):
     rcode: Annotated[str, one_of(*_RCODES)] = "NOERROR"
     answer: Given[Text] = None
     transport: Annotated[str, one_of("udp", "tcp")] = "udp"
+    command: Annotated[Many[Annotated[str, Reads(_argument, {"type": "string"})]], Field(max_length=64)] = []
     of: Many[Id] = []
     need: Annotated[int, Reads(_need, {"type": ["integer", "string"], "pattern": r"^(all|any|\d+)$"})] = 0
 
