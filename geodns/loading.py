@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 
+from geodns.config.checks import Powers
 from geodns.config.load import Known, load
 from geodns.config.schema.settings import Settings
 from geodns.core.compile.build import Built, build
@@ -42,7 +43,8 @@ Found = frozenset[tuple[str, Identity | None]]
 class Request:
     """What to read: the zones folder, the operator's own carriers file, the databases there are.
 
-    `transferred` are the apexes of the zones that somebody may transfer, None: all.
+    `transferred` are the apexes of the zones that somebody may transfer, None: all. `powers`: what checks
+    may do, None: everything, where nothing is probed.
     """
 
     zones: Path
@@ -50,6 +52,7 @@ class Request:
     kinds: frozenset[Kind]
     zone_bytes: int
     transferred: frozenset[bytes] | None = frozenset()
+    powers: Powers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,11 @@ def databases_of(settings: Settings) -> Databases:
     return Databases(named, synthetic=settings.databases.synthetic)
 
 
+def powers_of(settings: Settings) -> Powers:
+    """What the settings let checks do."""
+    return Powers(commands=settings.probes.exec)
+
+
 def found(request: Request) -> Found:
     """Which files there are to read, and the identity of each: another when one of them changes."""
     paths = [*request.zones.glob("*.y*ml"), *([request.lines] if request.lines else [])]
@@ -100,7 +108,8 @@ def found(request: Request) -> Found:
 def read_model(request: Request) -> tuple[Model, Mapping[str, Line]]:
     """The model of a zones folder with all its problems found. Raises ConfigError."""
     shipped = carriers(request.lines)
-    model = load(request.zones, known=Known(lines=frozenset(shipped)), zone_bytes=request.zone_bytes)
+    known = Known(lines=frozenset(shipped), powers=request.powers)
+    model = load(request.zones, known=known, zone_bytes=request.zone_bytes)
     lines = merged(shipped, model.lines)
     needed = missing(model, lines, request.kinds)
     if any(problem.severity == "error" for problem in needed):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from geodns.admin.control import Applied, Readiness
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
-from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
+from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
 from geodns.core.overrides import PAUSE, Override
 from geodns.core.verbs import Asked, planned, said
 from geodns.core.world import Loaded, Observed, Overridden, World, apply
@@ -72,8 +72,7 @@ def with_verdict(world: World, region: str, verdict: Verdict) -> World:
 def probe_in(world: World, region: str) -> Probe:
     found = world.pools["web"].region(region)
     assert found is not None
-    probe = probe_of(found.endpoints[0], 4)
-    assert probe is not None
+    [probe] = probes_of(found.endpoints[0], 4)
     return probe
 
 

@@ -117,16 +117,18 @@ def _databases(settings: Settings, problems: list[Problem]) -> Mapping[Kind, Dat
 
 
 def _load(settings: Settings, databases: Mapping[Kind, Database] | None, *, alone: bool) -> Model:
-    """What `serve` loads and compiles. A folder checked `alone`, without settings, needs no databases; nor is
-    one asked for that could not be opened: that has been told.
+    """What `serve` loads and compiles. A folder checked `alone`, without settings, needs no databases, and
+    its checks may do everything; nor is a database asked for that could not be opened: that has been told.
     """
     from geodns.core.compile.build import build
     from geodns.geo.mmdb import Kind
     from geodns.geo.needs import unknown_values
-    from geodns.loading import Request, read_model
+    from geodns.loading import Request, powers_of, read_model
 
     kinds = frozenset(Kind) if databases is None or (alone and not databases) else frozenset(databases)
-    model, _ = read_model(Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes))
+    powers = None if alone else powers_of(settings)
+    request = Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, powers=powers)
+    model, _ = read_model(request)
     build(model.zones, model.pools, {zone.apex: 1 for zone in model.zones})
     return replace(model, problems=(*model.problems, *unknown_values(model, databases or {})))
 

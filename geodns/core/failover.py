@@ -11,7 +11,10 @@ def detection(check: Check) -> float:
     """Seconds until `fall` probes in a row have failed, the last one by its timeout.
 
     What is gone fails every probe, so a window (`fall: 3 of 5`) takes no longer than as many in a row.
+    Of several checks the slowest may be the only one that notices.
     """
+    if check.of:
+        return max(map(detection, check.of))
     return check.interval + (check.fall - 1) * _apart(check) + check.timeout
 
 

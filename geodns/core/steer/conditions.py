@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from geodns.core.health import Health, Verdict
+from geodns.core.observations import ALWAYS_UP
 from geodns.core.overrides import NOTHING, Override, Setting
-from geodns.core.world import ALWAYS_UP
 from geodns.model import Endpoint, Pool, PoolRegion
 
 
