@@ -131,9 +131,26 @@ class Minimum:
 
 @dataclass(frozen=True, slots=True)
 class PoolRegion:
+    """`capacity`: how much load it can bear, in whatever unit its load is told in."""
+
     region: str
     endpoints: tuple[Endpoint, ...]
     minimum_healthy: Minimum = Minimum()
+    capacity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What operators' changes may not do to a pool. `id`: the pool's, or the guard's own, qualified like it.
+
+    At least `at_least` regions serve; at most one of `never_together` is taken out by hand, and at most
+    `max_paused` percent of what could serve (None: no such rule).
+    """
+
+    id: str
+    at_least: int = 0
+    never_together: tuple[str, ...] = ()
+    max_paused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +158,8 @@ class Pool:
     """One service. `id` is `web` when shared, `gslb.example.com/web` when a zone's own.
 
     `answers` None means all. `backup` holds addresses (text) for when_all_down `backup`.
-    `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses.
+    `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses. `guards` are
+    all that hold here; they decide no answer, so that two pools are the same without regard to them.
     """
 
     id: str
@@ -152,6 +170,7 @@ class Pool:
     answers: int | None = 1
     when_all_down: AllDown = AllDown.SERVE
     backup: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = field(default=(), compare=False)
     position: Position = field(default=NOWHERE, compare=False)
 
     def region(self, region_id: str) -> PoolRegion | None:

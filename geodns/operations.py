@@ -23,7 +23,8 @@ from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
-from geodns.core.verbs import Asked, planned, said
+from geodns.core.rules import Broken
+from geodns.core.verbs import Asked, overruled, planned, said
 from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
 from geodns.errors import GeodnsError, StoreError
 from geodns.geo.locate import Geography
@@ -32,8 +33,6 @@ from geodns.samples import Totals, samples
 
 if TYPE_CHECKING:
     from geodns.app import Server
-
-MAX_SAID = 3  # changes of a batch that a refusal names
 
 log = structlog.get_logger("geodns")
 
@@ -65,11 +64,13 @@ class Operations:
             before, now = server.world, time.time()
             batch = planned(before, asked, now)
             after, touched = apply(before, batch)
-            refused = guard(before, after, _said(asked))
-            entries = [] if refused is None else [_judged(asked, refused, now)]
-            if refused is not None and not asked.force:
-                server.journal.note(*([] if asked.dry_run else entries))
-                raise refused
+            try:
+                broken = overruled(asked, guard(before, after))
+            except Refused as refused:
+                if not asked.dry_run:
+                    server.journal.note(*_judged(asked, REFUSE, refused.broken, now))
+                raise
+            entries = _judged(asked, OVERRULE, broken, now)
             if batch.changes and not asked.dry_run:
                 entries += of_batch(before, batch, now, asked.actor, asked.reason)
                 await self._take(batch, entries)
@@ -77,7 +78,8 @@ class Operations:
                     log.info(said(change), reason=asked.reason, actor=asked.actor, until=change.until)
                 after, now = server.world, time.time()
             ttls = [spec.ttl for spec in server.sheets.specs if spec.pool in touched]
-            return Applied(before, batch, after, now, now + max(ttls, default=0))
+            rules = tuple(b.rule for b in broken)
+            return Applied(before, batch, after, now, now + max(ttls, default=0), rules)
 
     async def end_overrides(self) -> None:
         """Lift the overrides whose time is over."""
@@ -146,15 +148,11 @@ class Operations:
         self._totals.book(self._server)
 
 
-def _judged(asked: Asked, refused: Refused, now: float) -> Entry:
-    """What the audit has of a refusal, or of one that was overruled."""
-    action, told = OVERRULE if asked.force else REFUSE, {"rule": refused.code, "detail": str(refused)}
-    return Entry(now, action, asked.changes[0].subject, asked.actor, asked.reason, "", text(told))
-
-
-def _said(asked: Asked) -> str:
-    words = [said(change) for change in asked.changes]
-    return ", ".join(words[:MAX_SAID]) + (f" and {len(words) - MAX_SAID} more" if words[MAX_SAID:] else "")
+def _judged(asked: Asked, action: str, broken: tuple[Broken, ...], now: float) -> list[Entry]:
+    """What the audit has of rules that a change was refused for, or that were overruled."""
+    subject = asked.changes[0].subject
+    told = [text({"rule": b.rule, "detail": b.detail}) for b in broken]
+    return [Entry(now, action, subject, asked.actor, asked.reason, "", after) for after in told]
 
 
 def explained(

@@ -9,7 +9,7 @@ from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
 from geodns.core.overrides import PAUSE, Override
-from geodns.core.verbs import Asked, planned, said
+from geodns.core.verbs import Asked, overruled, planned
 from geodns.core.world import Loaded, Observed, Overridden, World, apply
 from geodns.errors import GeodnsError
 from geodns.model import (
@@ -118,13 +118,11 @@ class FakeControl:
         before = self.state
         batch = planned(before, asked, NOW)
         after, _ = apply(before, batch)
-        refused = guard(before, after, said(asked.changes[0]))
-        if refused and not asked.force:
-            raise refused
+        broken = overruled(asked, guard(before, after))
         self.calls.append(asked)
         if not asked.dry_run:
             self.state = after
-        return Applied(before, batch, after, NOW, NOW + 15)
+        return Applied(before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken))
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         self._fail()

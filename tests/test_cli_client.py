@@ -43,7 +43,7 @@ class TestTalkingToTheServer:
         assert third.startswith("forgotten by resolvers by 2023-11-1")
         (asked,) = running.control.calls
         assert asked.changes == (Change("pause", "cn-south", until=NOW + 1800),)
-        assert (asked.reason, asked.force, "@" in asked.actor) == ("cable cut", False, True)
+        assert (asked.reason, asked.overrule, "@" in asked.actor) == ("cable cut", frozenset(), True)
 
     def test_resume(self, geodns: Geodns, running: Running) -> None:
         running.control.state = with_paused(running.control.state, "cn-south")
@@ -52,14 +52,16 @@ class TestTalkingToTheServer:
         )
         assert geodns("resume", "cn-south", "--url", running.url).out == "cn-south was not paused\n"
 
-    def test_a_refused_pause_says_whom_it_would_hit_and_can_be_forced(
+    def test_a_refused_pause_says_whom_it_would_hit_and_can_be_overruled(
         self, geodns: Geodns, running: Running
     ) -> None:
         running.control.state = with_paused(running.control.state, "cn-north", "eu-west")
         refused = geodns("pause", "cn-south", "-r", "x", "--url", running.url)
         assert (refused.code, refused.out) == (1, "")
-        assert refused.err.startswith("geodns: pausing cn-south would leave clients of www.example.com.")
-        assert geodns("pause", "cn-south", "-r", "x", "--force", "--url", running.url).code == 0
+        assert refused.err.startswith("geodns: pausing cn-south is refused: clients of www.example.com.")
+        assert refused.err.endswith("or overrule leaves-no-region\n")
+        made = geodns("pause", "cn-south", "-r", "x", "--overrule", "leaves-no-region", "--url", running.url)
+        assert (made.code, made.out.splitlines()[1]) == (0, "overruled: leaves-no-region")
 
     def test_json_is_the_apis_body_refusals_too(self, geodns: Geodns, running: Running) -> None:
         done = geodns("pause", "cn-south", "-r", "x", "-o", "json", "--url", running.url)

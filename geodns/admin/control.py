@@ -25,7 +25,7 @@ class Applied:
     """Changes that are persisted and in the answers; of a dry run, that would be. Times are Unix seconds.
 
     `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
-    `caches_clear_at`: when the last resolver has forgotten the old.
+    `caches_clear_at`: when the last resolver has forgotten the old. `overruled`: the rules that it breaks.
     """
 
     before: World
@@ -33,6 +33,7 @@ class Applied:
     after: World
     effective_at: float
     caches_clear_at: float
+    overruled: tuple[str, ...] = ()
 
 
 class Control(Protocol):
@@ -56,7 +57,7 @@ class Control(Protocol):
         """Set and lift overrides, all or none; an override replaces another of its kind and subject.
 
         Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
-        forced), StoreError: nothing has changed then.
+        overruled), StoreError: nothing has changed then.
         """
         ...
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from geodns.config.checks import Checks
 from geodns.config.findings import Findings
+from geodns.config.guards import Guards
 from geodns.config.policies import NEAREST, Policies
 from geodns.config.schema.zones import BackupForm, EndpointForm, PoolForm, PoolRegionForm
 from geodns.config.tables import Entry, Tables
@@ -26,6 +27,7 @@ class Pools:
         self._policies = policies
         self._checks = checks
         self._findings = findings
+        self._guards = Guards(tables, findings)
         self.built: dict[str, Pool] = {}
         for entry in tables.pools.entries.values():
             if entry.form is not None:
@@ -52,6 +54,7 @@ class Pools:
             answers=form.answers,
             when_all_down=down,
             backup=backup,
+            guards=self._guards.of(entry),
             position=entry.position,
         )
         self._judge_names(endpoints)
@@ -73,7 +76,7 @@ class Pools:
             message = f"{form.minimum_healthy.count} of {len(form.endpoints)} endpoints can never be healthy"
             at = entry.document.position((*loc, "minimum_healthy"))
             self._findings.error("impossible-minimum", message, at)
-        return PoolRegion(name, endpoints, form.minimum_healthy)
+        return PoolRegion(name, endpoints, form.minimum_healthy, form.capacity)
 
     def _endpoint(self, entry: Entry, loc: Loc, form: EndpointForm, check: Check | None) -> Endpoint | None:
         at = entry.document.position(loc)

@@ -20,8 +20,8 @@ from geodns.core.names import to_text
 from geodns.core.overrides import Override
 from geodns.core.place import Located
 from geodns.core.replay import Replay
-from geodns.core.steer.conditions import Site
-from geodns.core.steer.odds import Odds, decide, fit, value_of
+from geodns.core.steer.conditions import Site, value_of
+from geodns.core.steer.odds import Odds, decide, fit
 from geodns.core.steer.orders import Ordered, Plan
 from geodns.core.table import FLAG_NO_SUBNET, AnswerSet
 from geodns.core.world import World, families

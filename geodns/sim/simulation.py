@@ -28,7 +28,7 @@ from geodns.core.names import to_text
 from geodns.core.place import Located
 from geodns.core.replay import Hooks, Replay
 from geodns.core.rounds import FIRST_ROUND, following, phase
-from geodns.core.steer.odds import value_of
+from geodns.core.steer.conditions import value_of
 from geodns.core.world import Loaded, Observed, World, apply, families
 from geodns.model import Model, Pool, Steer
 from geodns.sim.faults import Fault

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
+from geodns.config.schema.guards import MAX_CAPACITY, GuardForm
 from geodns.config.schema.types import (
     MAX_WEIGHT,
     Address,
@@ -45,6 +46,7 @@ from geodns.config.schema.types import (
     read_id,
     read_whole,
     text_of,
+    whole,
     wrong,
 )
 from geodns.model import AnyRegion, Minimum, Nearest, Split, Step
@@ -242,6 +244,7 @@ class PoolRegionForm(Form):
     minimum_healthy: Annotated[
         Minimum, Reads(_minimum, {"type": ["integer", "string"], "pattern": r"^\d+%?$"})
     ] = Minimum()
+    capacity: Given[Annotated[int, whole(1, MAX_CAPACITY)]] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -278,6 +281,7 @@ class PoolForm(Form):
     pick: PickWord = "weighted"
     answers: Answers = 1
     when_all_down: AllDownRef = "serve"
+    guard: GuardForm = GuardForm()
     regions: Annotated[dict[Id, PoolRegionForm], Field(min_length=1)]
 
 
@@ -410,6 +414,7 @@ class SharedFile(Form):
     lines: dict[Id, LineForm] = {}
     pools: dict[Id, PoolForm] = {}
     policies: dict[Id, PolicyForm] = {}
+    guards: dict[Id, GuardForm] = {}
 
 
 class ZoneFile(SharedFile, ZoneHead):

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import WHOLE
-from geodns.core.steer.conditions import Conditions, Site
+from geodns.core.steer.conditions import Conditions, Site, deciding_family, needs, value_of
 from geodns.core.steer.orders import Group, Order
-from geodns.model import AllDown, Endpoint, Minimum, Pool, PoolRegion
+from geodns.model import AllDown, Endpoint, Pool, PoolRegion
 
 MAX_TOTAL = 2**31 - 1  # a total of weights fits 32 bits in every lane
 
@@ -156,18 +156,6 @@ def available(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
     return not _look(Site.of(pool, region, conditions), 0, Stage.AVAILABLE).dropped
 
 
-def deciding_family(region: PoolRegion) -> int:
-    """Whose health decides whether a region is available: IPv4 where it has any, else IPv6; 0 for targets."""
-    if any(e.target is not None for e in region.endpoints):
-        return 0
-    return 4 if any(e.ipv4 is not None for e in region.endpoints) else 6
-
-
-def value_of(endpoint: Endpoint, family: int) -> str | bytes | None:
-    """What is told of an endpoint: its address of a family, or its target's wire name (family 0)."""
-    return endpoint.target if family == 0 else endpoint.ipv4 if family == 4 else endpoint.ipv6
-
-
 def _look(site: Site, index: int, stage: Stage) -> Looked:
     here = site.here
     family = deciding_family(here)
@@ -183,13 +171,6 @@ def _look(site: Site, index: int, stage: Stage) -> Looked:
         else ""
     )
     return Looked(here.region, index, healthy, len(able), needed, dropped, site.setting.share)
-
-
-def needs(minimum: Minimum, total: int) -> int:
-    """How many of `total` endpoints must be healthy; at least one."""
-    if minimum.percent is None:
-        return max(1, minimum.count)
-    return max(1, -(-total * minimum.percent // 100))
 
 
 def fit(health: Health, stage: Stage) -> bool:
