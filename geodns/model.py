@@ -158,6 +158,7 @@ class Pool:
     """One service. `id` is `web` when shared, `gslb.example.com/web` when a zone's own.
 
     `answers` None means all. `backup` holds addresses (text) for when_all_down `backup`.
+    `panic`: the percent of healthy ones below which health is ignored (None: never while a region serves).
     `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses. `guards` are
     all that hold here; they decide no answer, so that two pools are the same without regard to them.
     """
@@ -170,6 +171,7 @@ class Pool:
     answers: int | None = 1
     when_all_down: AllDown = AllDown.SERVE
     backup: tuple[str, ...] = ()
+    panic: int | None = None
     guards: tuple[Guard, ...] = field(default=(), compare=False)
     position: Position = field(default=NOWHERE, compare=False)
 

@@ -24,6 +24,7 @@ from geodns.core.health import Probe, Track
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
 from geodns.core.rules import Broken
+from geodns.core.steer.odds import failing_open
 from geodns.core.verbs import Asked, overruled, planned, said
 from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
 from geodns.errors import GeodnsError, StoreError
@@ -135,6 +136,9 @@ class Operations:
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
             "overrides": [asdict(override) for override in server.world.overrides.values()],
+            "failing_open": [
+                id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
+            ],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from geodns.core.health import Verdict
 from geodns.core.limit import OUTCOMES
 from geodns.core.overrides import KINDS
-from geodns.core.steer.odds import available
+from geodns.core.steer.odds import available, failing_open
 from geodns.core.world import World, families
 from geodns.observe.metrics import Samples
 
@@ -182,4 +182,5 @@ def _health(world: World) -> dict[str, Numbers]:
                     if verdict is not Verdict.UNKNOWN:
                         key = (pool.id, region.region, endpoint.name, str(family))
                         up[key] = verdict is Verdict.UP
-    return {"endpoint_up": up, "endpoints": dict(counts), "available": usable}
+    opened: Numbers = {(pool.id,): failing_open(pool, world) for pool in world.pools.values()}
+    return {"endpoint_up": up, "endpoints": dict(counts), "available": usable, "failing_open": opened}

@@ -115,7 +115,7 @@ class Simulation:
         assert told(reply) <= values
         assert bool(reply.answer) == bool(values)
         self.check_ttl(steer, reply)
-        if reply.answer and told(reply).isdisjoint(pool.backup):
+        if reply.answer and told(reply).isdisjoint(pool.backup) and odds.stage is not Stage.PANIC:
             self.check_members(pool, FAMILY[number], told(reply))
 
     def check_ttl(self, steer: Steer, reply: Reply) -> None:

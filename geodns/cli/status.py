@@ -34,6 +34,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("NOT TAKEN", found.get("problem") or [])
     yield from _listed("NOT TAKEN", found.get("database_problem") or [])
     yield from _listed("warning", found.get("warnings") or [])
+    yield from _listed("FAILING OPEN", found.get("failing_open") or [])
     yield from _listed("paused", [_paused(override) for override in found.get("paused") or []])
     yield from _listed("database", [_database(database) for database in found.get("databases") or []])
     if found.get("synthetic"):

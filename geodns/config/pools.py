@@ -54,6 +54,7 @@ class Pools:
             answers=form.answers,
             when_all_down=down,
             backup=backup,
+            panic=form.panic,
             guards=self._guards.of(entry),
             position=entry.position,
         )
@@ -61,6 +62,7 @@ class Pools:
         self._judge_targets(pool, entry, endpoints)
         if entry.whole:
             self._judge_families(pool)
+            self._judge_panic(pool, entry)
         return pool
 
     def _region(self, entry: Entry, name: str, form: PoolRegionForm, check: Check | None) -> PoolRegion:
@@ -165,6 +167,16 @@ class Pools:
         message = f"the regions of pool '{pool.id}' differ in address families ({told})"
         hint = "a client sent to a region without its family gets no address"
         self._findings.warning("families-differ", message, pool.position, hint)
+
+    def _judge_panic(self, pool: Pool, entry: Entry) -> None:
+        """A pool that fails open below a share cannot do something else when nothing is up."""
+        at = entry.document.position((*entry.loc, "panic"))
+        if pool.panic is not None and pool.when_all_down is not AllDown.SERVE:
+            message = f"below {pool.panic}% all is served as if it were up: `when_all_down` is never reached"
+            self._findings.error("meaningless", message, at, "keep one of them")
+        elif pool.panic is not None and not any(e.check for r in pool.regions for e in r.endpoints):
+            message = "nothing here is checked, so that nothing is ever taken for down"
+            self._findings.warning("meaningless", message, at, "give the pool a `check`")
 
 
 @dataclass(frozen=True, slots=True)

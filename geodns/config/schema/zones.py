@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from geodns.config.schema.guards import MAX_CAPACITY, GuardForm
+from geodns.config.schema.guards import MAX_CAPACITY, GuardForm, percent
 from geodns.config.schema.types import (
     MAX_WEIGHT,
     Address,
@@ -281,6 +281,7 @@ class PoolForm(Form):
     pick: PickWord = "weighted"
     answers: Answers = 1
     when_all_down: AllDownRef = "serve"
+    panic: Given[Annotated[int, percent(1, 100)]] = None
     guard: GuardForm = GuardForm()
     regions: Annotated[dict[Id, PoolRegionForm], Field(min_length=1)]
 

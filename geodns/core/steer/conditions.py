@@ -29,6 +29,19 @@ class AllUp:
         return NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class Heedless:
+    """Conditions with what operators set, and without regard to what probes found."""
+
+    conditions: Conditions
+
+    def health_of(self, endpoint: Endpoint, family: int) -> Health:
+        return ALWAYS_UP
+
+    def setting(self, pool: str, region: str) -> Setting:
+        return self.conditions.setting(pool, region)
+
+
 @dataclass(slots=True)
 class Site:
     """A pool's region as it stands: what operators set goes before what probes found and files say."""

@@ -49,6 +49,14 @@ def strength(pool: Pool, conditions: Conditions) -> Strength:
     return Strength(healthy, left)
 
 
+def panics(pool: Pool, conditions: Conditions) -> bool:
+    """Whether so little of a pool is healthy that it fails open: nobody's health counts any more."""
+    if pool.panic is None:
+        return False
+    healthy, left = strength(pool, conditions)
+    return healthy * WHOLE < left * pool.panic
+
+
 def kept_out(pool: Pool, conditions: Conditions) -> Fraction:
     """The share (0 to 1) of what could serve that operators keep out: paused, forced down, or by weight."""
     could, out = Fraction(), Fraction()
