@@ -20,7 +20,7 @@ from geodns.config.load import Known, load
 from geodns.config.schema.settings import Settings
 from geodns.core.compile.build import Built, build
 from geodns.core.compile.transfer import MAX_CONTENT, Content, content
-from geodns.core.failover import worst_case
+from geodns.core.failover import MAX_EXAMPLES, Failover, failovers
 from geodns.core.names import to_text
 from geodns.errors import ConfigError, GeodnsError, Problem, Severity
 from geodns.geo.lines import carriers, merged
@@ -30,7 +30,6 @@ from geodns.geo.reload import Databases
 from geodns.model import Line, Model
 
 TIME_LIMIT = 300.0  # seconds for a reading in a child; a million names take a fraction of it
-MAX_EXAMPLES = 3
 NICE = 10  # who answers comes first where both want the same core
 
 LOOK = 0.25  # seconds between looks whether a reading in a child is still wanted
@@ -63,14 +62,6 @@ class ZoneSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Slowest:
-    """The steered record whose failure takes longest to be forgotten everywhere, in seconds."""
-
-    name: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Reading:
     """Files read and compiled. `model` has lost its zones' contents, which are in `built` now.
 
@@ -83,7 +74,7 @@ class Reading:
     steered: Mapping[tuple[str, str], tuple[str, ...]]
     zones: tuple[ZoneSummary, ...]
     contents: Mapping[bytes, Content | None]
-    slowest: Slowest | None
+    failovers: tuple[Failover, ...]
     warnings: tuple[Problem, ...] = field(default=())
 
 
@@ -209,7 +200,7 @@ def _compile(
     }
     light = replace(model, zones=tuple(replace(zone, rrsets=(), steers=()) for zone in model.zones))
     warnings = (*model.problems, *_too_long(model, contents, transferred))
-    return Reading(light, lines, built, _steered(model), summaries, contents, _slowest(model), warnings)
+    return Reading(light, lines, built, _steered(model), summaries, contents, failovers(model), warnings)
 
 
 def _too_long(
@@ -234,16 +225,3 @@ def _steered(model: Model) -> dict[tuple[str, str], tuple[str, ...]]:
             if len(names) < MAX_EXAMPLES:
                 found[key] = (*names, to_text(steer.owner).rstrip("."))
     return found
-
-
-def _slowest(model: Model) -> Slowest | None:
-    slowest: Slowest | None = None
-    worst: dict[tuple[str, int], float] = {}
-    for zone in model.zones:
-        for steer in zone.steers:
-            key = (steer.pool, steer.ttl)
-            if key not in worst:
-                worst[key] = worst_case(model, steer)
-                if slowest is None or worst[key] > slowest.seconds:
-                    slowest = Slowest(to_text(steer.owner).rstrip("."), worst[key])
-    return slowest
