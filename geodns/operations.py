@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from geodns.admin.control import Applied, Readiness
+from geodns.admin.feed import Feed
 from geodns.core import names
 from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
@@ -115,6 +116,7 @@ class Operations:
             server.journal.give_back(waiting)
             raise
         server.apply(batch)
+        server.journal.feed.tell(entries)
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         return await self._server.journal.read(wanted, limit)
@@ -145,6 +147,9 @@ class Operations:
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,
         }
+
+    def feed(self) -> Feed:
+        return self._server.journal.feed
 
     def metrics(self) -> bytes:
         return exposition(samples(self._server, self._totals))

@@ -108,7 +108,11 @@ def samples(server: Server, totals: Totals) -> Samples:
         **_secondaries(server),
         state_errors={(): server.verdicts.errors + server.journal.errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
-        admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
+        admin_cut={
+            ("bound",): server.admin.stats.refused,
+            ("slow",): server.admin.stats.cut,
+            ("slow reader",): server.journal.feed.slow,
+        },
     )
 
 

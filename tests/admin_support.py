@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from geodns.admin.control import Applied, Readiness
+from geodns.admin.feed import Feed
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
@@ -89,6 +90,7 @@ class FakeControl:
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
         self.entries: list[Entry] = []
+        self.events = Feed("run1", kept=4)
         self.wanted: list[tuple[Wanted, int]] = []
 
     def world(self) -> World:
@@ -135,6 +137,9 @@ class FakeControl:
         page = await self.audit(Wanted(), 1)
         wrong = "row 7 is missing" if known else ""
         return Proof(1, *page.head, wrong)
+
+    def feed(self) -> Feed:
+        return self.events
 
     def metrics(self) -> bytes:
         return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"
