@@ -7,15 +7,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
 from geodns.admin.feed import Feed
 from geodns.core.audit import FILES, LOAD, NO_HASH, REJECT, Entry, Page, Proof, Wanted, of_verdicts, text
-from geodns.core.world import Event, Observed, World
+from geodns.core.health import Probe
+from geodns.core.world import Event, Observed, User, World, users
 from geodns.errors import StoreError
 from geodns.loading import Reading
+from geodns.model import Pool
 from geodns.store.state import Store
 
 MAX_WAITING = 50_000  # entries that are not on the disk yet
@@ -38,6 +40,7 @@ class Journal:
         self.errors = 0
         self._store = store
         self._started = started
+        self._users: tuple[Mapping[str, Pool], Mapping[Probe, Sequence[User]]] = ({}, {})
         self._waiting: deque[Entry] = deque()
         self._more = asyncio.Event()
         self._writing: asyncio.Task[bool] | None = None
@@ -53,7 +56,9 @@ class Journal:
     def observed(self, before: World, event: Event) -> None:
         """Write down the verdicts that an event changes."""
         if isinstance(event, Observed):
-            self.note(*of_verdicts(before, event, self._started))
+            if self._users[0] is not before.pools:
+                self._users = before.pools, users(before.pools)
+            self.note(*of_verdicts(before, event, self._started, self._users[1]))
 
     def loaded(self, before: Reading | None, reading: Reading) -> None:
         """Write down that files were taken into service."""

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from geodns import journal as journals
 from geodns.core.audit import NO_HASH, Entry, Row, Wanted, of_batch, of_verdicts
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import PAUSE, WEIGHT, Override
-from geodns.core.world import Batch, Lifted, Observed, Overridden
+from geodns.core.world import Batch, Lifted, Observed, Overridden, users
 from geodns.errors import StoreError
 from geodns.journal import Journal
 from geodns.store import audit, state
@@ -78,17 +79,27 @@ class TestWhatIsWritten:
         world = with_verdict(WORLD, "a", Verdict.UP)
         a, b = probe_in(world, "a"), probe_in(world, "b")
         event = Observed({a: Health(Verdict.DOWN, NOW, 0.0, "refused"), b: Health(Verdict.UP, NOW - 99)})
-        (found,) = of_verdicts(world, event, started=NOW - 9)
+        deciding = users(world.pools)
+        (found,) = of_verdicts(world, event, NOW - 9, deciding)
         assert (found.action, found.subject, found.actor, found.reason) == (
             "verdict",
-            a.id,
+            "a:web:a-1",
             "monitor",
             "refused",
         )
-        assert (found.before, found.after) == ('{"verdict": "up"}', '{"verdict": "down"}')
-        assert not of_verdicts(world, Observed({a: Health(Verdict.UP, NOW, NOW + 5)}), 0.0)
+        was, now = ({"verdict": verdict, "check": a.id} for verdict in ("up", "down"))
+        assert (json.loads(found.before), json.loads(found.after)) == (was, now)
+        assert not of_verdicts(world, Observed({a: Health(Verdict.UP, NOW, NOW + 5)}), 0.0, deciding)
         smaller = world_of("c", ((NEAREST,), False))
-        assert not of_verdicts(smaller, Observed({b: Health(Verdict.DOWN, NOW)}), 0.0)
+        down = Observed({b: Health(Verdict.DOWN, NOW)})
+        assert not of_verdicts(smaller, down, 0.0, users(smaller.pools))
+
+    def test_a_verdict_is_told_of_each_endpoint_that_it_is_about(self) -> None:
+        one = WORLD.pools["web"]
+        both = {"web": one, "more": replace(one, id="more")}
+        probe = probe_in(WORLD, "a")
+        found = of_verdicts(WORLD, Observed({probe: Health(Verdict.DOWN, NOW)}), 0.0, users(both))
+        assert [entry.subject for entry in found] == ["a:web:a-1", "a:more:a-1"]
 
 
 class TestChain:

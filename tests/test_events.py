@@ -224,10 +224,11 @@ class TestCommandLine:
                 ring.tell([entry(number + 10)])
                 ring.closed = False
 
-        asyncio.run_coroutine_threadsafe(play(), running.loop)
+        playing = asyncio.run_coroutine_threadsafe(play(), running.loop)
         done = geodns("events", "-n", "3", "-o", "json", "--url", running.url)
         subjects = [json.loads(line)["subject"] for line in done.out.splitlines()]
         assert subjects == ["eu-west:1", "eu-west:11", "eu-west:2"]
+        playing.result(5)
 
     def test_no_server_is_an_error_at_once(self, geodns: Geodns) -> None:
         done = geodns("events", "--url", f"http://127.0.0.1:{closed_port()}")

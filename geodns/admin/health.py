@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-
 from aiohttp import web
 
 from geodns.admin.body import answer, stamp
 from geodns.admin.keys import CONTROL
-from geodns.core.health import Probe, Result, Track, Verdict, flaps_left, probes_of
-from geodns.core.world import World, families
+from geodns.core.health import Probe, Result, Track, Verdict, flaps_left
+from geodns.core.world import User, users
 from geodns.model import Check
 
 MAX_CHECKS = 5000
@@ -24,10 +21,10 @@ def add_routes(app: web.Application) -> None:
 async def _health(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
     tracks = sorted(control.tracks().items(), key=_badness)
-    users = _users(control.world())
+    deciding = users(control.world().pools)
     return answer(
         {
-            "checks": [_check(probe, track, users.get(probe, [])) for probe, track in tracks[:MAX_CHECKS]],
+            "checks": [_check(probe, track, deciding.get(probe, [])) for probe, track in tracks[:MAX_CHECKS]],
             "left_off": max(0, len(tracks) - MAX_CHECKS),
         }
     )
@@ -38,19 +35,16 @@ def _badness(item: tuple[Probe, Track]) -> tuple[int, str, int]:
     return _WORST_FIRST.index(track.health.verdict), probe.address, probe.port
 
 
-def _users(world: World) -> Mapping[Probe, list[dict[str, object]]]:
-    found: defaultdict[Probe, list[dict[str, object]]] = defaultdict(list)
-    for pool in world.pools.values():
-        for region in pool.regions:
-            for endpoint in region.endpoints:
-                for family in families(endpoint):
-                    user = {"pool": pool.id, "region": region.region, "endpoint": endpoint.name}
-                    for probe in dict.fromkeys(probes_of(endpoint, family)):
-                        found[probe].append({**user, "family": family or None})
-    return found
+def _user(user: User) -> dict[str, object]:
+    return {
+        "pool": user.pool,
+        "region": user.region,
+        "endpoint": user.endpoint,
+        "family": user.family or None,
+    }
 
 
-def _check(probe: Probe, track: Track, users: list[dict[str, object]]) -> dict[str, object]:
+def _check(probe: Probe, track: Track, of: list[User]) -> dict[str, object]:
     health = track.health
     return {
         "id": probe.id,
@@ -65,7 +59,7 @@ def _check(probe: Probe, track: Track, users: list[dict[str, object]]) -> dict[s
         "flaps": flaps_left(track, track.last.at, probe.check) if track.last else track.flaps,
         "held_until": stamp(track.held_until or None),
         "last": _result(track.last) if track.last else None,
-        "used_by": users,
+        "used_by": [_user(user) for user in of],
     }
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from geodns.core.health import Verdict
+from geodns.core.health import Probe, Verdict
 from geodns.core.overrides import PAUSE, Override, value_text
-from geodns.core.world import Batch, Lifted, Observed, Overridden, World
+from geodns.core.world import Batch, Lifted, Observed, Overridden, User, World
 
+MAX_TOLD = 20  # endpoints of one probe
 NO_HASH = bytes(32)  # before the first row
 SET, LIFT, EXPIRE = "set", "lift", "expire"
 REFUSE, OVERRULE = "refuse", "overrule"  # what the guard said, and that somebody knew better
@@ -110,15 +111,21 @@ def of_batch(before: World, batch: Batch, at: float, actor: str, reason: str) ->
     return found
 
 
-def of_verdicts(before: World, event: Observed, started: float) -> list[Entry]:
-    """The verdicts that changed; not those that a run before `started` had found."""
+def of_verdicts(
+    before: World, event: Observed, started: float, deciding: Mapping[Probe, Sequence[User]]
+) -> list[Entry]:
+    """The verdicts that changed, for each endpoint; not those that a run before `started` had found."""
     found = []
     for probe, health in event.health.items():
         known = before.health.get(probe)
         was = known.verdict if known else Verdict.UNKNOWN
-        if health.verdict is not was and health.since >= started and probe in before.pools_of:
-            told = [text({"verdict": verdict.value}) for verdict in (was, health.verdict)]
-            found.append(Entry(health.since, VERDICT, probe.id, MONITOR, health.reason, *told))
+        if health.verdict is not was and health.since >= started:
+            told = [text({"verdict": verdict.value, "check": probe.id}) for verdict in (was, health.verdict)]
+            subjects = dict.fromkeys(user.subject for user in deciding.get(probe, ()))
+            found += [
+                Entry(health.since, VERDICT, subject, MONITOR, health.reason, *told)
+                for subject in list(subjects)[:MAX_TOLD]
+            ]
     return found
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from geodns.core.health import Health, Probe, probes_of
 from geodns.core.observations import verdict
@@ -100,16 +100,34 @@ def families(endpoint: Endpoint) -> Iterator[int]:
         yield 6
 
 
-def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
-    """Every probe that the pools need, with the ids of the pools it decides about."""
-    found: defaultdict[Probe, set[str]] = defaultdict(set)
+class User(NamedTuple):
+    """One address of an endpoint (family 4 or 6), or its target (0), about which a probe decides."""
+
+    region: str
+    pool: str
+    endpoint: str
+    family: int
+
+    @property
+    def subject(self) -> str:
+        return str(Subject(self.region, self.pool, self.endpoint))
+
+
+def users(pools: Mapping[str, Pool]) -> Mapping[Probe, list[User]]:
+    """Every probe that the pools need, with those about whom it decides."""
+    found: defaultdict[Probe, list[User]] = defaultdict(list)
     for pool in pools.values():
         for region in pool.regions:
             for endpoint in region.endpoints:
                 for family in families(endpoint):
-                    for probe in probes_of(endpoint, family):
-                        found[probe].add(pool.id)
-    return {probe: frozenset(ids) for probe, ids in found.items()}
+                    for probe in dict.fromkeys(probes_of(endpoint, family)):
+                        found[probe].append(User(region.region, pool.id, endpoint.name, family))
+    return found
+
+
+def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
+    """Every probe that the pools need, with the ids of the pools it decides about."""
+    return {probe: frozenset(user.pool for user in of) for probe, of in users(pools).items()}
 
 
 def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
