@@ -11,7 +11,8 @@ from geodns.config.tables import Entry, Table
 from geodns.config.yaml import Document, Loc
 from geodns.model import Check
 
-_HTTP = frozenset({"path", "method", "host", "headers", "status", "body"})
+_HTTP = frozenset({"path", "method", "host", "headers", "status", "body", "version"})
+_GRPC = frozenset({"host", "service"})
 _TLS = frozenset({"sni", "verify"})
 _DNS = frozenset({"query", "record", "rcode", "answer", "transport"})
 _EXEC = frozenset({"command"})
@@ -24,10 +25,16 @@ _OF_KIND = {
     "tls": _PROBED | _TLS,
     "dns": _PROBED | _DNS,
     "icmp": _PROBED - {"port"},
+    "grpc": _PROBED | _GRPC,
+    "grpcs": _PROBED | _GRPC | _TLS,
     "exec": _PROBED | _EXEC,
     "follow": _FOLLOW,
 }
+_OF_CONNECTIONS = frozenset(  # RFC 9113 §8.2.2; the host is `:authority`
+    {"connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
+)
 _KINDS = ", ".join(list(_OF_KIND)[1:-1]) + f" or {list(_OF_KIND)[-1]}"
+NEED_PORT = frozenset({"tcp", "grpc", "grpcs"})
 MAX_LEAVES = 64  # probes of one endpoint's address
 MAX_DEPTH = 8  # checks that follow one another
 MAX_TRAIL = 64  # checks that refer to one another, in whatever way
@@ -132,14 +139,16 @@ class Checks:
                     "meaningless", f"'{key}' means nothing to a check of type {check.kind}", at
                 )
         at = document.key_position(loc)
-        named = check.sni or (check.host if check.kind == "https" else None)
-        if check.kind in ("https", "tls") and check.verify and named is None:
-            a, key = ("an", "host") if check.kind == "https" else ("a", "sni")
+        named = check.sni or (check.host if check.kind in ("https", "grpcs") else None)
+        if check.kind in ("https", "grpcs", "tls") and check.verify and named is None:
+            a, key = "an" if check.kind == "https" else "a", "sni" if check.kind == "tls" else "host"
             self._findings.warning(
                 "no-host",
                 f"{a} {check.kind} check without `{key}` verifies the certificate against the bare address",
                 at, f"give `{key}`, or `verify: false`",
             )  # fmt: skip
+        if check.version == "2":
+            self._judge_headers(check, document, loc)
         if check.kind == "exec":
             self._judge_command(check, form, document, loc)
         if check.kind == "dns" and check.query is None:
@@ -151,6 +160,12 @@ class Checks:
         if retry is not None and retry > check.interval:
             message = f"the retry_interval ({retry:g}s) is longer than the interval ({check.interval:g}s)"
             self._findings.warning("slow-retry", message, at, "it is for probing faster while in doubt")
+
+    def _judge_headers(self, check: Check, document: Document, loc: Loc) -> None:
+        for name, value in check.headers:
+            if name.lower() in _OF_CONNECTIONS and (name.lower(), value.lower()) != ("te", "trailers"):
+                message = f"HTTP/2 has no header '{name}'"
+                self._findings.error("bad-header", message, document.key_position((*loc, "headers", name)))
 
     def _judge_command(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
         at = document.key_position(loc)
