@@ -64,11 +64,14 @@ class Check:
     about the server as a whole; grpcs does so over TLS. An exec check runs `command`: a program by its whole
     path, and its arguments.
 
+    A heartbeat check asks nothing: it listens for what the endpoint says, signed with the secret of `key`,
+    and fails when `interval` is over without.
+
     A check of kind `follow` is never probed: it is as well as its parts, `of`, of which `need` must be up
     (0: all).
     """
 
-    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp" | "grpc" | "grpcs" | "exec" | "follow"
+    kind: str  # http, https, tcp, tls, dns, icmp, grpc, grpcs, exec, heartbeat or follow
     port: int | None = None
     probe: str | None = None
     interval: float = 3.0
@@ -95,6 +98,7 @@ class Check:
     answer: str | None = None
     transport: str = "udp"
     command: tuple[str, ...] = ()
+    key: str | None = None
     of: tuple[Check, ...] = ()
     need: int = 0
 

@@ -20,7 +20,8 @@ from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
 from geodns.core.guard import Refused, guard
-from geodns.core.health import Probe, Track
+from geodns.core.health import Health, Probe, Track
+from geodns.core.heartbeats import Heartbeat, Report
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
 from geodns.core.verbs import Asked, planned, said
@@ -110,6 +111,15 @@ class Operations:
             raise
         server.apply(batch)
 
+    def signed(self, key: str, signature: str, body: bytes) -> bool:
+        return self._server.heartbeats.signed(key, signature, body)
+
+    def heartbeat(self, key: str, beat: Heartbeat, now: float) -> Health:
+        return self._server.heartbeats.take(self._server.world, key, beat, now)
+
+    def reports(self) -> Mapping[str, Report]:
+        return self._server.reports.all()
+
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         return await self._server.journal.read(wanted, limit)
 
@@ -135,6 +145,7 @@ class Operations:
             "overrides": [asdict(override) for override in server.world.overrides.values()],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
+            "heartbeats": dict(server.heartbeats.results),
             "prober_suspected": server.monitor.suspected,
         }
 

@@ -90,7 +90,7 @@ async def test_a_server_without_the_health_service(prober: Prober) -> None:
 
 async def test_over_tls(prober: Prober, knowing: Prober, backend: Backend) -> None:
     backend.health.set("", State.SERVING)
-    ok, detail, expires = await knowing(asking(backend.tls, "grpcs", host="www.example.com"))
+    ok, detail, expires, *_ = await knowing(asking(backend.tls, "grpcs", host="www.example.com"))
     assert ok, detail
     assert expires is not None
     other = await knowing(asking(backend.tls, "grpcs", host="wrong.example.com"))

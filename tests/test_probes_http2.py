@@ -108,7 +108,7 @@ async def test_over_tls_it_is_agreed_on_and_the_certificate_is_verified(
 ) -> None:
     both = server_context(certificate, "h2", "http/1.1")
     async with listening(speaking(replying(OK)), both) as port:
-        ok, detail, expires = await knowing(http2(port, "https", host="www.example.com"))
+        ok, detail, expires, *_ = await knowing(http2(port, "https", host="www.example.com"))
         assert ok, detail
         assert expires is not None
         assert time.time() < expires < time.time() + 3 * 86400

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from geodns.config.findings import Findings
+from geodns.config.findings import Findings, did_you_mean
 from geodns.config.schema.zones import CheckForm
 from geodns.config.tables import Entry, Table
 from geodns.config.yaml import Document, Loc
+from geodns.core.health import HEARTBEAT
 from geodns.model import Check
 
 _HTTP = frozenset({"path", "method", "host", "headers", "status", "body", "version"})
@@ -16,6 +17,7 @@ _GRPC = frozenset({"host", "service"})
 _TLS = frozenset({"sni", "verify"})
 _DNS = frozenset({"query", "record", "rcode", "answer", "transport"})
 _EXEC = frozenset({"command"})
+_HEARTBEAT = frozenset({"key", "interval", "fall", "rise", "damping"})
 _FOLLOW = frozenset({"of", "need"})
 _PROBED = frozenset({"port", "probe", "interval", "retry_interval", "timeout", "fall", "rise", "damping"})
 _OF_KIND = {
@@ -28,6 +30,7 @@ _OF_KIND = {
     "grpc": _PROBED | _GRPC,
     "grpcs": _PROBED | _GRPC | _TLS,
     "exec": _PROBED | _EXEC,
+    HEARTBEAT: _HEARTBEAT,
     "follow": _FOLLOW,
 }
 _OF_CONNECTIONS = frozenset(  # RFC 9113 §8.2.2; the host is `:authority`
@@ -42,9 +45,10 @@ MAX_TRAIL = 64  # checks that refer to one another, in whatever way
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """What the settings let checks do. `commands`: run programs."""
+    """What the settings let checks do. `commands`: run programs; `keys` are those that sign heartbeats."""
 
     commands: bool = False
+    keys: frozenset[str] = frozenset()
 
 
 class Checks:
@@ -87,6 +91,8 @@ class Checks:
                 self._findings.error("missing-key", "the check has no type", at, hint)
             return None
         check = _merged(base, form)
+        if check.kind == HEARTBEAT:  # nothing is asked: it can neither be late nor be asked sooner
+            check = replace(check, timeout=0.0, retry_interval=None)
         self._judge(check, form, entry.document, entry.loc)
         if check.kind != "follow":
             return replace(check, of=())
@@ -149,6 +155,8 @@ class Checks:
             )  # fmt: skip
         if check.version == "2":
             self._judge_headers(check, document, loc)
+        if check.kind == HEARTBEAT:
+            self._judge_key(check, document, loc)
         if check.kind == "exec":
             self._judge_command(check, form, document, loc)
         if check.kind == "dns" and check.query is None:
@@ -166,6 +174,15 @@ class Checks:
             if name.lower() in _OF_CONNECTIONS and (name.lower(), value.lower()) != ("te", "trailers"):
                 message = f"HTTP/2 has no header '{name}'"
                 self._findings.error("bad-header", message, document.key_position((*loc, "headers", name)))
+
+    def _judge_key(self, check: Check, document: Document, loc: Loc) -> None:
+        if check.key is None:
+            hint = "the name of a secret of heartbeats.keys in geodns.yaml"
+            self._findings.error("no-key", "a heartbeat check has no `key`", document.key_position(loc), hint)
+        elif self._powers is not None and check.key not in self._powers.keys:
+            at = document.position((*loc, "key"))
+            hint = did_you_mean(check.key, self._powers.keys) or "define it in heartbeats.keys in geodns.yaml"
+            self._findings.error("unknown-reference", f"there is no heartbeat key '{check.key}'", at, hint)
 
     def _judge_command(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
         at = document.key_position(loc)

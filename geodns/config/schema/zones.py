@@ -149,7 +149,7 @@ _RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 _RCODES = ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL", "NOTAUTH")
 
 
-_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "grpc", "grpcs", "exec", "follow")
+_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "grpc", "grpcs", "exec", "heartbeat", "follow")
 
 
 def _service(value: Any) -> str:
@@ -205,6 +205,7 @@ class CheckForm(Form):
     answer: Given[Text] = None
     transport: Annotated[str, one_of("udp", "tcp")] = "udp"
     command: Annotated[Many[Annotated[str, Reads(_argument, {"type": "string"})]], Field(max_length=64)] = []
+    key: Given[Id] = None
     of: Many[Id] = []
     need: Annotated[int, Reads(_need, {"type": ["integer", "string"], "pattern": r"^(all|any|\d+)$"})] = 0
 

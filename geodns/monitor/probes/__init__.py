@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 
-from geodns.core.health import Outcome, Probe
+from geodns.core.health import HEARTBEAT, Outcome, Probe
 from geodns.monitor.probes import command, dns, grpc, http, http2, icmp, tcp, tls
 from geodns.monitor.probes.failure import describe
 from geodns.monitor.probes.vetting import Vetting
@@ -44,6 +44,10 @@ class Prober:
 
     async def __call__(self, p: Probe) -> Outcome:
         """What it finds within `check.timeout` seconds, resolving a host name included."""
+        if p.check.kind == HEARTBEAT:
+            return Outcome(
+                False, "no heartbeat"
+            )  # one that is heard is not waited for: it puts the round off
         if p.check.kind != "exec":
             return await self._within(p)
         if self._commands is None:
