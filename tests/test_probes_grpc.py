@@ -12,11 +12,15 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from http2_support import OK, Headers, replying, speaking
+from hypothesis import given
+from hypothesis import strategies as st
 from probe_support import listening, silent
 
 from geodns.core.health import Probe
 from geodns.model import Check
 from geodns.monitor.probes import Prober
+from geodns.monitor.probes.grpc import _said, _varint
+from geodns.monitor.probes.http2 import FailedError, Response
 
 State = health_pb2.HealthCheckResponse
 SERVING = b"\0\0\0\0\2\x08\x01"
@@ -165,6 +169,7 @@ NO_SERVICE = "not a health service: its answer is "
         (GRPC, b"\0\0\0\0\1\x08", DONE, f"{NO_SERVICE}no message"),
         (GRPC, b"\0\0\0\0\x0b" + b"\xff" * 11, DONE, f"{NO_SERVICE}no message"),
         (GRPC, b"\0\0\0\0\2\x0f\x01", DONE, f"{NO_SERVICE}no message"),
+        (GRPC, b"\0\0\0\0\5\x08\x01\x12\x09a", DONE, f"{NO_SERVICE}no message"),
         (GRPC, b"\0" * 2000, DONE, f"{NO_SERVICE}too long"),
     ],
 )
@@ -173,6 +178,26 @@ async def test_peers_that_answer_otherwise(
 ) -> None:
     async with listening(speaking(replying(headers, body, trailers))) as port:
         assert (await prober(asking(port)))[:2] == (False, detail)
+
+
+@given(st.binary(max_size=40))
+def test_no_answer_is_an_exception(message: bytes) -> None:
+    """It is a state, or told to be none."""
+    body = bytearray(b"\0" + len(message).to_bytes(4) + message)
+    try:
+        assert _said(Response(200, trailers={"grpc-status": "0"}, body=body))
+    except FailedError as error:
+        assert str(error)
+
+
+@given(st.integers(0, 3), st.lists(st.tuples(st.integers(2, 500), st.binary(max_size=200)), max_size=3))
+def test_an_answer_is_read_as_protobuf_writes_it(state: int, unknown: list[tuple[int, bytes]]) -> None:
+    """With fields of later versions behind it, which mean nothing here."""
+    message = bytearray(State(status=state).SerializeToString())
+    for number, content in unknown:
+        message += _varint(number << 3 | 2) + _varint(len(content)) + content
+    body = bytearray(b"\0" + len(message).to_bytes(4) + message)
+    assert _said(Response(200, trailers={"grpc-status": "0"}, body=body)) == State.ServingStatus.Name(state)
 
 
 async def test_fields_that_mean_nothing_here_are_passed_over(prober: Prober) -> None:

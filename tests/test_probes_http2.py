@@ -8,10 +8,12 @@ import re
 import resource
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from h2.exceptions import H2Error
 from http2_support import (
     CONTINUATION,
     DATA,
@@ -30,13 +32,15 @@ from http2_support import (
     server_context,
     speaking,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from probe_support import listening, silent
 
 from geodns.core.health import Probe
 from geodns.model import Check
 from geodns.monitor.probes import Prober
 from geodns.monitor.probes.http import MAX_BODY
-from geodns.monitor.probes.http2 import MAX_RECEIVED
+from geodns.monitor.probes.http2 import MAX_RECEIVED, FailedError, Request, Response, _begun, _exchange
 
 
 def http2(port: int, kind: str = "http", **check: Any) -> Probe:
@@ -211,6 +215,42 @@ async def test_peers_that_do_what_nobody_should(prober: Prober, chunks: Iterable
     assert told.startswith(detail)
     assert len(told) <= 200
     assert done.ru_utime - spent.ru_utime < 2.0
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=40),
+    st.builds(
+        frame,
+        st.integers(0, 12),
+        st.integers(0, 255),
+        st.sampled_from([0, 1, 1, 1, 2, 3]),
+        st.one_of(st.just(STATUS_200), st.binary(max_size=30)),
+    ),
+)
+
+
+class Deaf:
+    """A writer to nobody."""
+
+    def write(self, data: bytes) -> None:
+        assert len(data) < 1 << 20
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(FRAMES, max_size=8))
+def test_no_frames_are_an_exception(frames: list[bytes]) -> None:
+    """What is said is a response or is told to be none, whatever it is."""
+
+    async def exchange() -> None:
+        reader, response, p = asyncio.StreamReader(), Response(), http2(80)
+        reader.feed_data(frame(SETTINGS, 0, 0) + b"".join(frames))
+        reader.feed_eof()
+        connection = _begun(p, Request("GET", "/", {}), over_tls=False)
+        with suppress(FailedError, H2Error):
+            await _exchange(connection, reader, cast(asyncio.StreamWriter, Deaf()), response, lambda r: False)
+            assert response.ended
+
+    asyncio.run(exchange())
 
 
 @pytest.mark.parametrize("check", [{"body": "fine"}, {}])

@@ -96,6 +96,8 @@ def _status(body: bytes) -> int:
             found, at = _read(body, at)
         else:
             at = _behind(body, at, key & 7)
+    if at > len(body):
+        raise FailedError("not a health service: its answer is no message")
     return found
 
 
