@@ -180,6 +180,7 @@ def test_an_endpoint_says_that_it_is_there_drains_and_falls_silent(shop: Shop) -
     assert 1.5 < time.monotonic() - heard < 4, "interval x fall is 2 s"
     status = shop.server.status()
     assert status["heartbeats"]["taken"] >= 4
+    assert "heartbeats" in shop.server.cli("status").stdout
     assert shop.server.metric("geodns_heartbeats_total") >= 4
 
 
