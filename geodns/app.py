@@ -35,6 +35,7 @@ from geodns.core.table import Sheet
 from geodns.core.world import Event, Observed, Overridden, World, apply, probes
 from geodns.errors import ConfigError, GeodnsError
 from geodns.geo.locate import Geography
+from geodns.heartbeats import Heartbeats
 from geodns.journal import Journal
 from geodns.lanes import chosen
 from geodns.loading import Reading, Request
@@ -43,6 +44,7 @@ from geodns.observe.log import setup
 from geodns.operations import Operations
 from geodns.outages import Outages
 from geodns.preparing import Prepared, catch_up, prepare, relocate
+from geodns.reports import Reports
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
@@ -111,6 +113,8 @@ class Server:
         ]
         self.verdicts = Verdicts(self.apply, lambda: self.world, self.store, settings)
         self.monitor = self.verdicts.monitor
+        self.reports = Reports()
+        self.heartbeats = Heartbeats(settings, os.environ, self.monitor, self.reports, self.started)
         self.journal = Journal(self.store, self.started)
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))

@@ -87,7 +87,7 @@ def databases_of(settings: Settings) -> Databases:
 
 def powers_of(settings: Settings) -> Powers:
     """What the settings let checks do."""
-    return Powers(commands=settings.probes.exec)
+    return Powers(settings.probes.exec, frozenset(settings.heartbeats.keys))
 
 
 def found(request: Request) -> Found:

@@ -60,13 +60,18 @@ class Check:
     `record` (a type), over `transport`; `answer` is rdata in presentation form that must be told.
     `probe`: the host or address that is probed, whatever the endpoint's is.
 
-    An exec check runs `command`: a program by its whole path, and its arguments.
+    `version` of http and https is "1.1" or "2". A grpc check asks the health service about `service`, or
+    about the server as a whole; grpcs does so over TLS. An exec check runs `command`: a program by its whole
+    path, and its arguments.
+
+    A heartbeat check asks nothing: it listens for what the endpoint says, signed with the secret of `key`,
+    and fails when `interval` is over without.
 
     A check of kind `follow` is never probed: it is as well as its parts, `of`, of which `need` must be up
     (0: all).
     """
 
-    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp" | "exec" | "follow"
+    kind: str  # http, https, tcp, tls, dns, icmp, grpc, grpcs, exec, heartbeat or follow
     port: int | None = None
     probe: str | None = None
     interval: float = 3.0
@@ -84,13 +89,16 @@ class Check:
     headers: tuple[tuple[str, str], ...] = ()
     status: tuple[tuple[int, int], ...] = ((200, 299),)
     body: str | None = None
+    version: str = "1.1"
     verify: bool = True
+    service: str | None = None
     query: str | None = None
     record: str = "A"
     rcode: str = "NOERROR"
     answer: str | None = None
     transport: str = "udp"
     command: tuple[str, ...] = ()
+    key: str | None = None
     of: tuple[Check, ...] = ()
     need: int = 0
 

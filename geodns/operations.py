@@ -22,7 +22,8 @@ from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
 from geodns.core.failover import Failover
 from geodns.core.guard import Refused, guard
-from geodns.core.health import Probe, Track
+from geodns.core.health import Health, Probe, Track
+from geodns.core.heartbeats import Heartbeat, Report
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
 from geodns.core.rules import Broken
@@ -118,6 +119,15 @@ class Operations:
         server.apply(batch)
         server.journal.feed.tell(entries)
 
+    def signed(self, key: str, signature: str, body: bytes) -> bool:
+        return self._server.heartbeats.signed(key, signature, body)
+
+    def heartbeat(self, key: str, beat: Heartbeat, now: float) -> Health:
+        return self._server.heartbeats.take(self._server.world, key, beat, now)
+
+    def reports(self) -> Mapping[str, Report]:
+        return self._server.reports.all()
+
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         return await self._server.journal.read(wanted, limit)
 
@@ -145,6 +155,7 @@ class Operations:
             ],
             "failover": _failover(server.reading.failovers, server.settings.failover_budget),
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
+            "heartbeats": dict(server.heartbeats.results),
             "prober_suspected": server.monitor.suspected,
         }
 

@@ -78,7 +78,8 @@ class Verdicts:
         whole = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._change.wait(), whole + SAVE - time.monotonic())
+                async with asyncio.timeout(whole + SAVE - time.monotonic()):
+                    await self._change.wait()
             self._change.clear()
             changed, self._changed = self._changed, set()
             tracks = self.monitor.snapshot()

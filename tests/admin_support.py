@@ -9,6 +9,7 @@ from geodns.admin.feed import Feed
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
+from geodns.core.heartbeats import Heartbeat, Report, is_signed
 from geodns.core.overrides import PAUSE, Override
 from geodns.core.verbs import Asked, overruled, planned
 from geodns.core.world import Loaded, Observed, Overridden, World, apply
@@ -81,6 +82,9 @@ ANY = AnyRegion()
 NEAREST = Nearest()
 
 
+SECRET = b"0123456789abcdef"
+
+
 class FakeControl:
     """A server in a box: the real world and guard, a clock that stands still, errors on demand."""
 
@@ -89,6 +93,7 @@ class FakeControl:
         self.is_ready = Readiness(True, "remembered verdicts")
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
+        self.beats: list[tuple[str, Heartbeat, float]] = []
         self.entries: list[Entry] = []
         self.events = Feed("run1", kept=4)
         self.wanted: list[tuple[Wanted, int]] = []
@@ -125,6 +130,17 @@ class FakeControl:
         if not asked.dry_run:
             self.state = after
         return Applied(before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken))
+
+    def signed(self, key: str, signature: str, body: bytes) -> bool:
+        return key == "agents" and is_signed(SECRET, body, signature)
+
+    def heartbeat(self, key: str, beat: Heartbeat, now: float) -> Health:
+        self._fail()
+        self.beats.append((key, beat, now))
+        return Health(Verdict.UP, NOW, 0.0, "1 of 1: heartbeat")
+
+    def reports(self) -> Mapping[str, Report]:
+        return {"cn-south:web:gz-1": Report(70.0, None, NOW)}
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         self._fail()

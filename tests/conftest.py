@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -92,3 +96,34 @@ def closed_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and self-signed certificate of www.example.com in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem"
+    )
+    names = ["-subj", "/CN=www.example.com", "-addext", "subjectAltName=DNS:www.example.com"]
+    subprocess.run(
+        [*command.split(), "-out", "cert.pem", *names], cwd=folder, check=True, capture_output=True
+    )
+    both = folder / "both.pem"
+    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
+    return both
+
+
+@pytest.fixture
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+async def knowing(certificate: Path) -> AsyncIterator[Prober]:
+    """A prober that trusts the certificate."""
+    prober = Prober(LOOPBACK, partial(ssl.create_default_context, cafile=str(certificate)))
+    yield prober
+    await prober.close()

@@ -21,7 +21,7 @@ CASES = Path(__file__).parent / "cases" / "config"
 KNOWN = Known(
     lines=frozenset({"telecom", "unicom", "mobile"}),
     cities=frozenset({"CN-GD/Guangzhou", "1809858"}),
-    powers=Powers(),
+    powers=Powers(keys=frozenset({"agents"})),
 )
 SHARED = """\
 regions: {south: {at: [23.13, 113.26]}, north: {at: [39.90, 116.40]}, west: {at: [50.11, 8.68]}}

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-import subprocess
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from probe_support import LOOPBACK, Handler, listening, silent
+from probe_support import Handler, listening, silent
 
 from geodns.core.health import Outcome, Probe
 from geodns.model import Check
@@ -159,37 +156,6 @@ async def test_a_host_name_that_is_none(prober: Prober) -> None:
     ok, detail, *_ = await prober(Probe(Check("tcp"), "a" * 64 + ".invalid", 80))
     assert not ok
     assert detail.startswith("name not resolved: ")
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and self-signed certificate of www.example.com in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem"
-    )
-    names = ["-subj", "/CN=www.example.com", "-addext", "subjectAltName=DNS:www.example.com"]
-    subprocess.run(
-        [*command.split(), "-out", "cert.pem", *names], cwd=folder, check=True, capture_output=True
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
-    return both
-
-
-@pytest.fixture
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@pytest.fixture
-async def knowing(certificate: Path) -> AsyncIterator[Prober]:
-    """A prober that trusts the certificate."""
-    prober = Prober(LOOPBACK, ssl.create_default_context(cafile=str(certificate)))
-    yield prober
-    await prober.close()
 
 
 async def test_https_verifies_the_name_and_sends_it(knowing: Prober, server_tls: ssl.SSLContext) -> None:

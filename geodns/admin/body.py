@@ -98,6 +98,18 @@ def text(body: Mapping[str, object], key: str, default: str | None = None, *, li
     return value
 
 
+def number(body: Mapping[str, object], key: str, most: float) -> float | None:
+    """A number from 0 to `most` of the body; None where the key is missing. Raises ProblemError."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise bad(f"'{key}' must be a number")
+    if not 0 <= value <= most:
+        raise bad(f"'{key}' must be between 0 and {most:g}")
+    return float(value)
+
+
 def flag(body: Mapping[str, object], key: str) -> bool:
     """A yes or no of the body, no where it is missing. Raises ProblemError."""
     value = body.get(key, False)

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from geodns.admin.feed import Feed
 from geodns.core.audit import Page, Proof, Wanted
-from geodns.core.health import Probe, Track
+from geodns.core.health import Health, Probe, Track
+from geodns.core.heartbeats import Heartbeat, Report
 from geodns.core.verbs import Asked
 from geodns.core.world import Batch, World
 
@@ -60,6 +61,20 @@ class Control(Protocol):
         Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
         overruled), StoreError: nothing has changed then.
         """
+        ...
+
+    def signed(self, key: str, signature: str, body: bytes) -> bool:
+        """Whether a heartbeat's body was signed with a key that there is."""
+        ...
+
+    def heartbeat(self, key: str, beat: Heartbeat, now: float) -> Health:
+        """Let a heartbeat count; the health of its endpoint then. Raises UnknownSubject, UnexpectedError,
+        StaleError.
+        """
+        ...
+
+    def reports(self) -> Mapping[str, Report]:
+        """What endpoints report of themselves, by subject."""
         ...
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from geodns.core.guard import MAX_NAMES, NO_HEALTHY_REGION, NO_REGION, Refused, UnknownSubject
+from geodns.core.heartbeats import StaleError, UnexpectedError
 from geodns.core.verbs import Moved
 from geodns.errors import GeodnsError, StoreError, printable
 
@@ -17,6 +18,8 @@ _TITLES = {
     "breaks-rule": "The change would break a rule",
     "body-too-large": "The body is too large",
     "busy": "Too many requests at once",
+    "heartbeat-not-expected": "No heartbeat of this endpoint is expected",
+    "heartbeat-stale": "The heartbeat does not count",
     "foreign-origin": "Requests from other sites are refused",
     "internal": "Something unexpected went wrong",
     "leaves-no-region": "The change would leave names without a region",
@@ -26,6 +29,7 @@ _TITLES = {
     "state-not-written": "The state cannot be written",
     "too-slow": "The body took too long to arrive",
     "unauthorized": "A valid token is needed",
+    "unsigned": "A valid signature is needed",
     "unknown-endpoint": "There is no such endpoint",
     "unknown-pool": "There is no such pool",
     "unknown-region": "There is no such region",
@@ -73,6 +77,10 @@ def problem_of(error: GeodnsError) -> ProblemError:
     match error:
         case UnknownSubject():
             return ProblemError(404, f"unknown-{error.what}", str(error), known=list(error.known))
+        case UnexpectedError():
+            return ProblemError(403, "heartbeat-not-expected", str(error))
+        case StaleError():
+            return ProblemError(409, "heartbeat-stale", str(error))
         case Moved():
             headers = {"ETag": f'"{error.tag}"'}
             return ProblemError(412, "overrides-moved", str(error), headers=headers, etag=error.tag)

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from geodns.admin import audit, events, explain, health, metrics, overrides, regions, status
+from geodns.admin import audit, events, explain, health, heartbeat, metrics, overrides, regions, status
 from geodns.admin.auth import allowed
 from geodns.admin.body import dress
 from geodns.admin.control import Control
@@ -28,6 +28,7 @@ from geodns.admin.problems import ProblemError, problem_of, problem_of_http
 from geodns.errors import GeodnsError
 
 _log = structlog.get_logger("geodns.admin")
+_WITHOUT_TOKEN = status.OPEN | heartbeat.SIGNED
 _quiet = logging.getLogger("geodns.admin.http")  # what is no HTTP is answered 400 and not worth a line
 _quiet.disabled = True
 
@@ -160,7 +161,7 @@ def _application(
     app[CONTROL] = control
     app[CLOCK] = clock
     app[STREAMS] = Streams()
-    for resource in (regions, overrides, audit, events, status, health, explain, metrics):
+    for resource in (regions, overrides, audit, events, status, health, heartbeat, explain, metrics):
         resource.add_routes(app)
     app.freeze()
     return app
@@ -219,7 +220,7 @@ def _known_callers(token: str) -> Middleware:
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _is_own(request):
             raise ProblemError(403, "foreign-origin", "pages of other sites may not use this API")
-        if request.path not in status.OPEN and not allowed(token, request.headers.get("Authorization")):
+        if request.path not in _WITHOUT_TOKEN and not allowed(token, request.headers.get("Authorization")):
             raise ProblemError(
                 401,
                 "unauthorized",

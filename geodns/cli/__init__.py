@@ -18,6 +18,7 @@ from geodns.cli.events import events
 from geodns.cli.explain import explain
 from geodns.cli.export import export
 from geodns.cli.force import force_down, force_up
+from geodns.cli.heartbeat import heartbeat
 from geodns.cli.import_ import import_
 from geodns.cli.lift import lift
 from geodns.cli.log import log
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.add_typer(demo, name="demo")
 for verb in (
     serve, check, explain, ask, schema, status, regions, overrides, pause, resume, weight, force_up,
-    force_down, lift, batch, log, events, import_, export, simulate,
+    force_down, lift, batch, log, events, heartbeat, import_, export, simulate,
 ):  # fmt: skip
     app.command(verb.__name__.rstrip("_").replace("_", "-"))(verb)
 

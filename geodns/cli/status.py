@@ -43,6 +43,9 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("failover", [_failover(each, failover) for each in failover.get("records") or []])
     if found.get("prober_suspected"):
         yield "SUSPECTED", "the prober itself: most checks fail at once, and verdicts are frozen"
+    heartbeats = found.get("heartbeats")
+    if heartbeats:
+        yield "heartbeats", ", ".join(f"{key} {value}" for key, value in heartbeats.items())
     probes = found.get("probes")
     if probes:
         yield "probes", ", ".join(f"{key} {value}" for key, value in probes.items())

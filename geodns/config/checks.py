@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from geodns.config.findings import Findings
+from geodns.config.findings import Findings, did_you_mean
 from geodns.config.schema.zones import CheckForm
 from geodns.config.tables import Entry, Table
 from geodns.config.yaml import Document, Loc
+from geodns.core.health import HEARTBEAT
 from geodns.model import Check
 
-_HTTP = frozenset({"path", "method", "host", "headers", "status", "body"})
+_HTTP = frozenset({"path", "method", "host", "headers", "status", "body", "version"})
+_GRPC = frozenset({"host", "service"})
 _TLS = frozenset({"sni", "verify"})
 _DNS = frozenset({"query", "record", "rcode", "answer", "transport"})
 _EXEC = frozenset({"command"})
+_HEARTBEAT = frozenset({"key", "interval", "fall", "rise", "damping"})
 _FOLLOW = frozenset({"of", "need"})
 _PROBED = frozenset({"port", "probe", "interval", "retry_interval", "timeout", "fall", "rise", "damping"})
 _OF_KIND = {
@@ -24,10 +27,17 @@ _OF_KIND = {
     "tls": _PROBED | _TLS,
     "dns": _PROBED | _DNS,
     "icmp": _PROBED - {"port"},
+    "grpc": _PROBED | _GRPC,
+    "grpcs": _PROBED | _GRPC | _TLS,
     "exec": _PROBED | _EXEC,
+    HEARTBEAT: _HEARTBEAT,
     "follow": _FOLLOW,
 }
+_OF_CONNECTIONS = frozenset(  # RFC 9113 §8.2.2; the host is `:authority`
+    {"connection", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
+)
 _KINDS = ", ".join(list(_OF_KIND)[1:-1]) + f" or {list(_OF_KIND)[-1]}"
+NEED_PORT = frozenset({"tcp", "grpc", "grpcs"})
 MAX_LEAVES = 64  # probes of one endpoint's address
 MAX_DEPTH = 8  # checks that follow one another
 MAX_TRAIL = 64  # checks that refer to one another, in whatever way
@@ -35,9 +45,10 @@ MAX_TRAIL = 64  # checks that refer to one another, in whatever way
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """What the settings let checks do. `commands`: run programs."""
+    """What the settings let checks do. `commands`: run programs; `keys` are those that sign heartbeats."""
 
     commands: bool = False
+    keys: frozenset[str] = frozenset()
 
 
 class Checks:
@@ -80,6 +91,8 @@ class Checks:
                 self._findings.error("missing-key", "the check has no type", at, hint)
             return None
         check = _merged(base, form)
+        if check.kind == HEARTBEAT:  # nothing is asked: it can neither be late nor be asked sooner
+            check = replace(check, timeout=0.0, retry_interval=None)
         self._judge(check, form, entry.document, entry.loc)
         if check.kind != "follow":
             return replace(check, of=())
@@ -132,14 +145,18 @@ class Checks:
                     "meaningless", f"'{key}' means nothing to a check of type {check.kind}", at
                 )
         at = document.key_position(loc)
-        named = check.sni or (check.host if check.kind == "https" else None)
-        if check.kind in ("https", "tls") and check.verify and named is None:
-            a, key = ("an", "host") if check.kind == "https" else ("a", "sni")
+        named = check.sni or (check.host if check.kind in ("https", "grpcs") else None)
+        if check.kind in ("https", "grpcs", "tls") and check.verify and named is None:
+            a, key = "an" if check.kind == "https" else "a", "sni" if check.kind == "tls" else "host"
             self._findings.warning(
                 "no-host",
                 f"{a} {check.kind} check without `{key}` verifies the certificate against the bare address",
                 at, f"give `{key}`, or `verify: false`",
             )  # fmt: skip
+        if check.version == "2":
+            self._judge_headers(check, document, loc)
+        if check.kind == HEARTBEAT:
+            self._judge_key(check, document, loc)
         if check.kind == "exec":
             self._judge_command(check, form, document, loc)
         if check.kind == "dns" and check.query is None:
@@ -151,6 +168,21 @@ class Checks:
         if retry is not None and retry > check.interval:
             message = f"the retry_interval ({retry:g}s) is longer than the interval ({check.interval:g}s)"
             self._findings.warning("slow-retry", message, at, "it is for probing faster while in doubt")
+
+    def _judge_headers(self, check: Check, document: Document, loc: Loc) -> None:
+        for name, value in check.headers:
+            if name.lower() in _OF_CONNECTIONS and (name.lower(), value.lower()) != ("te", "trailers"):
+                message = f"HTTP/2 has no header '{name}'"
+                self._findings.error("bad-header", message, document.key_position((*loc, "headers", name)))
+
+    def _judge_key(self, check: Check, document: Document, loc: Loc) -> None:
+        if check.key is None:
+            hint = "the name of a secret of heartbeats.keys in geodns.yaml"
+            self._findings.error("no-key", "a heartbeat check has no `key`", document.key_position(loc), hint)
+        elif self._powers is not None and check.key not in self._powers.keys:
+            at = document.position((*loc, "key"))
+            hint = did_you_mean(check.key, self._powers.keys) or "define it in heartbeats.keys in geodns.yaml"
+            self._findings.error("unknown-reference", f"there is no heartbeat key '{check.key}'", at, hint)
 
     def _judge_command(self, check: Check, form: CheckForm, document: Document, loc: Loc) -> None:
         at = document.key_position(loc)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from geodns.config.checks import Checks
+from geodns.config.checks import NEED_PORT, Checks
 from geodns.config.findings import Findings
 from geodns.config.guards import Guards
 from geodns.config.policies import NEAREST, Policies
@@ -95,9 +95,10 @@ class Pools:
         if form.check is not None:
             own = self._checks.of(form.check, entry, (*loc, "check"))
         for leaf in own.leaves() if own else ():
-            if leaf.kind == "tcp" and leaf.port is None and form.port is None:
+            if leaf.kind in NEED_PORT and leaf.port is None and form.port is None:
                 hint = "give the check or the endpoint a `port`"
-                self._findings.error("no-port", "a tcp check needs a port, and neither has one", at, hint)
+                message = f"a {leaf.kind} check needs a port, and neither has one"
+                self._findings.error("no-port", message, at, hint)
         return Endpoint(
             name=form.name or where.name,
             ipv4=where.ipv4,

@@ -14,6 +14,7 @@ from geodns.errors import ConfigError, Position, Problem, Severity
 
 MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
 MAX_COOKIE_SECRETS = 16
+MIN_HEARTBEAT_SECRET = 16  # octets
 _COOKIE_SECRET = re.compile(rb"[0-9A-Fa-f]{32}").fullmatch
 
 
@@ -35,7 +36,8 @@ def read_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
 
 def exposed(settings: Settings) -> list[Problem]:
     """A warning for each secret whose file every user of the machine can read."""
-    forms = [*(key.secret for key in settings.transfer.keys.values()), settings.cookies.secrets]
+    keys = [key.secret for key in settings.transfer.keys.values()]
+    forms = [*keys, *settings.heartbeats.keys.values(), settings.cookies.secrets]
     files = [form.file for form in forms if form is not None and form.file is not None]
     message = "every user of this machine can read this secret"
     return [
@@ -69,6 +71,29 @@ def tsig_secrets(keys: Mapping[str, KeyForm], environ: Mapping[str, str]) -> dic
     if problems:
         raise ConfigError(tuple(problems))
     return found
+
+
+def heartbeat_secrets(keys: Mapping[str, SecretForm], environ: Mapping[str, str]) -> dict[str, bytes]:
+    """The secret of each key of heartbeats. Raises ConfigError with a problem for each that has none."""
+    found: dict[str, bytes] = {}
+    problems: list[Problem] = []
+    for name, form in keys.items():
+        try:
+            found[name] = heartbeat_secret(form, environ)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(tuple(problems))
+    return found
+
+
+def heartbeat_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
+    """A secret that heartbeats are signed with. Raises ConfigError where it is missing or too short."""
+    secret = read_secret(form, environ)
+    if len(secret) < MIN_HEARTBEAT_SECRET:
+        message = f"a secret for heartbeats has at least {MIN_HEARTBEAT_SECRET} octets"
+        _refuse(str(form.file or form.env), message, "openssl rand -hex 32 makes one")
+    return secret
 
 
 def cookie_secrets(form: SecretForm, environ: Mapping[str, str]) -> tuple[bytes, ...]:

@@ -18,6 +18,7 @@ from geodns.core.names import labels
 from geodns.model import Check, Endpoint
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "tls": 443, "dns": 53}
+HEARTBEAT = "heartbeat"  # the kind of check that listens
 MOST_HELD = 32  # times `damping`: the longest that a return is held down
 _MOST_FLAPS = 6  # one more fall, and it is held for 2**5 times `damping`
 
@@ -87,12 +88,14 @@ class Health:
 class Outcome(NamedTuple):
     """What one probe found. `detail` is for people: `200 OK in 3 ms`, `connection refused`.
 
-    `expires`: when the certificate that was verified ends, in Unix seconds; None where none was.
+    `expires`: when the certificate that was verified ends, in Unix seconds; None where none was. `draining`:
+    it is well, but asks for no more clients.
     """
 
     ok: bool
     detail: str = ""
     expires: float | None = None
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Result:
     took: float
     detail: str = ""
     expires: float | None = None
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +139,13 @@ def fold(track: Track, result: Result, check: Check) -> Track:
 
     Unknown becomes up at the first good result, and down as up does: after `fall` bad ones of the last
     `fall_of`. Down rises after `rise` good ones of the last `rise_of`, but not before `held_until`. While
-    one more contrary result would flip it, the health is in doubt until that result can be in.
+    one more contrary result would flip it, the health is in doubt until that result can be in. What drains is
+    down at once, and that is no fall.
     """
     health = track.health
+    if result.draining:
+        since = health.since if health.verdict is Verdict.DOWN else result.at
+        return replace(track, health=Health(Verdict.DOWN, since, 0.0, result.detail), contrary=0, last=result)
     if health.verdict is Verdict.UNKNOWN and result.ok:
         return Track(Health(Verdict.UP, result.at, 0.0, f"1 of 1: {result.detail}"), last=result)
     window = _window(health.verdict, check)

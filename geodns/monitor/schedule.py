@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
+from geodns.core.health import HEARTBEAT, Health, Outcome, Probe, Result, Track, Verdict, fold, gap
 from geodns.core.rounds import FIRST_ROUND, LATE, following, phase
 from geodns.monitor.storm import PATIENCE, Storm, Suspects
 
@@ -121,6 +121,21 @@ class Monitor:
         """How many probes are due but held back because `concurrency` run already."""
         return len(self._queued)
 
+    def heard(self, probe: Probe, outcome: Outcome) -> Track | None:
+        """A result that came by itself, as heartbeats do: the next round is due an interval from now.
+
+        Returns the track; None where the probe is not watched.
+        """
+        entry = self._entries.get(probe)
+        if entry is None:
+            return None
+        self._take(entry, _result(outcome, self._clock(), 0.0))
+        entry.grid = asyncio.get_running_loop().time() + probe.check.interval
+        if entry.timer is not None:  # else the round has begun, and the one after it is by the grid
+            entry.timer.cancel()
+            self._arm(entry, entry.grid)
+        return entry.track
+
     def snapshot(self) -> dict[Probe, Track]:
         return {probe: entry.track for probe, entry in self._entries.items()}
 
@@ -133,13 +148,15 @@ class Monitor:
     def _add(self, probe: Probe, part: float, health: Health) -> None:
         now = asyncio.get_running_loop().time()
         interval = probe.check.interval
+        listening = probe.check.kind == HEARTBEAT
+        part = 1.0 if listening else part
         entry = _Entry(probe, Track(health), now + part * interval)
         self._entries[probe] = entry
         if health.verdict is Verdict.UP:
             self._storm.well(probe)
         if health.verdict is Verdict.UNKNOWN:
             self._waiting.add(probe)
-            self._arm(entry, now + part * min(interval, FIRST_ROUND))
+            self._arm(entry, entry.grid if listening else now + part * min(interval, FIRST_ROUND))
         else:
             self._arm(entry, entry.grid)
 
@@ -199,13 +216,13 @@ class Monitor:
             _log.exception("probe %s failed unexpectedly", entry.probe.id)
             outcome = Outcome(False, f"probe error: {type(error).__name__}")
         took = loop.time() - began
-        self._take(entry, Result(outcome.ok, self._clock(), took, outcome.detail, outcome.expires))
+        self._take(entry, _result(outcome, self._clock(), took))
 
     def _take(self, entry: _Entry, result: Result) -> None:
         self.stats.rounds += 1
-        self.stats.failed += not result.ok
+        self.stats.failed += not result.ok and not result.draining
         self._note(entry, result)
-        if self._storm.suspected and not result.ok:
+        if self._storm.suspected and not result.ok and not result.draining:
             self.stats.disbelieved += 1
             entry.track = replace(entry.track, last=result)
         else:
@@ -221,6 +238,8 @@ class Monitor:
         loop = asyncio.get_running_loop()
         if result.ok:
             self._storm.well(entry.probe)
+        elif result.draining:
+            self._storm.forget(entry.probe)
         else:
             self._storm.strike(entry.probe, entry.track, loop.time())
         if self._storm.suspected and not self._storm.large():
@@ -255,3 +274,7 @@ class Monitor:
     def _mark_settled(self) -> None:
         if not self._waiting:
             self._settled.set()
+
+
+def _result(outcome: Outcome, at: float, took: float) -> Result:
+    return Result(outcome.ok, at, took, outcome.detail, outcome.expires, outcome.draining)

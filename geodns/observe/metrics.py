@@ -63,6 +63,7 @@ class Samples:
     probes: Values = _counter("probes", "Finished probes.", "kind", "result")
     probes_late: Values = _counter("probes_late", "Rounds of probes begun too late or left out.")
     probes_running: Values = _gauge("probes_running", "Probes that are running.")
+    heartbeats: Values = _counter("heartbeats", "Heartbeats, by what became of them.", "result")
     prober_suspected: Values = _gauge("prober_suspected", "1 while verdicts are frozen: most fail at once.")
     endpoint_up: Values = _gauge(
         "endpoint_up",

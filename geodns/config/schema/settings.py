@@ -253,6 +253,12 @@ class ProbeSettings(Form):
     exec: Flag = False
 
 
+class HeartbeatSettings(Form):
+    """`keys`: by name, the secrets with which endpoints sign their heartbeats."""
+
+    keys: dict[Id, SecretForm] = {}
+
+
 class LimitSettings(Form):
     """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once, and
     of those that run a program, `commands`.
@@ -309,5 +315,6 @@ class Settings(Form):
     startup_wait: Wait = 10.0
     failover_budget: Wait = 30.0
     probes: ProbeSettings = ProbeSettings()
+    heartbeats: HeartbeatSettings = HeartbeatSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()

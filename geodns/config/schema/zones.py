@@ -151,7 +151,14 @@ _RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 _RCODES = ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL", "NOTAUTH")
 
 
-_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "exec", "follow")
+_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "grpc", "grpcs", "exec", "heartbeat", "follow")
+
+
+def _service(value: Any) -> str:
+    text = text_of(value, "a gRPC service")
+    if len(text) > 255 or any(c.isspace() or not c.isprintable() for c in text):
+        wrong("bad-service", f"'{text}' is no gRPC service", "its full name, as in helloworld.Greeter")
+    return text
 
 
 MAX_ARGUMENT = 4096
@@ -191,13 +198,16 @@ class CheckForm(Form):
     ] = ()
     status: Many[Annotated[tuple[int, int], Reads(_status, {"type": ["integer", "string"]})]] = [(200, 299)]
     body: Given[Text] = None
+    version: Annotated[str, one_of("1.1", "2")] = "1.1"
     verify: Flag = True
+    service: Given[Annotated[str, Reads(_service, {"type": "string"})]] = None
     query: Given[Host] = None
     record: Annotated[str, one_of(*_RECORDS)] = "A"
     rcode: Annotated[str, one_of(*_RCODES)] = "NOERROR"
     answer: Given[Text] = None
     transport: Annotated[str, one_of("udp", "tcp")] = "udp"
     command: Annotated[Many[Annotated[str, Reads(_argument, {"type": "string"})]], Field(max_length=64)] = []
+    key: Given[Id] = None
     of: Many[Id] = []
     need: Annotated[int, Reads(_need, {"type": ["integer", "string"], "pattern": r"^(all|any|\d+)$"})] = 0
 

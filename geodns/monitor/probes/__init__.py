@@ -6,13 +6,13 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 
-from geodns.core.health import Outcome, Probe
-from geodns.monitor.probes import command, dns, http, icmp, tcp, tls
+from geodns.core.health import HEARTBEAT, Outcome, Probe
+from geodns.monitor.probes import command, dns, grpc, http, http2, icmp, tcp, tls
 from geodns.monitor.probes.failure import describe
 from geodns.monitor.probes.vetting import Vetting
 
@@ -22,31 +22,32 @@ _RESOLVER_THREADS = 8
 class Prober:
     """Probes an endpoint once. One for a whole monitor; made anywhere, used in one event loop.
 
-    `commands`: programs that exec checks run at a time; 0: they may not.
     `allowed`: networks open to probes although they are closed by default (`vetting`). `authorities`
-    is the context that verifies certificates (default: the system's); checks with `verify: false` get one
-    that accepts any.
+    makes contexts that verify certificates (default: by the system's); checks with `verify: false` get one
+    that accepts any. `commands`: programs that exec checks run at a time; 0: they may not.
     """
 
     def __init__(
         self,
         allowed: Iterable[str] = (),
-        authorities: ssl.SSLContext | None = None,
+        authorities: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         *,
         commands: int = 0,
     ) -> None:
         self._vetting = Vetting(allowed)
         self._commands = asyncio.Semaphore(commands) if commands else None
-        self._verifying = authorities or ssl.create_default_context()
-        self._trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._trusting.check_hostname = False
-        self._trusting.verify_mode = ssl.CERT_NONE
+        self._tls = {(verify, False): _context(authorities, verify) for verify in (True, False)}
+        self._tls |= {(verify, True): _context(authorities, verify, http2.ALPN) for verify in (True, False)}
         self._session: aiohttp.ClientSession | None = None
         # Threads of its own: names that resolve slowly must not use up the ones that the store waits for.
         self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "geodns-resolve")
 
     async def __call__(self, p: Probe) -> Outcome:
         """What it finds within `check.timeout` seconds, resolving a host name included."""
+        if p.check.kind == HEARTBEAT:
+            return Outcome(
+                False, "no heartbeat"
+            )  # one that is heard is not waited for: it puts the round off
         if p.check.kind != "exec":
             return await self._within(p)
         if self._commands is None:
@@ -66,8 +67,9 @@ class Prober:
             return Outcome(False, f"timed out after {p.check.timeout:g} s")
 
     async def _ask(self, p: Probe, address: str) -> Outcome:
-        tls_context = self._verifying if p.check.verify else self._trusting
-        match p.check.kind:
+        kind, version = p.check.kind, p.check.version
+        tls_context = self._tls[p.check.verify, kind == "grpcs" or (kind == "https" and version == "2")]
+        match kind:
             case "tcp":
                 return await tcp.probe(p, address)
             case "tls":
@@ -78,6 +80,10 @@ class Prober:
                 return await icmp.probe(p, address)
             case "exec":
                 return await command.probe(p, address)
+            case "grpc" | "grpcs":
+                return await grpc.probe(p, address, tls_context if kind == "grpcs" else None)
+            case "http" | "https" if version == "2":
+                return await http2.probe(p, address, tls_context if kind == "https" else None)
         if self._session is None:
             self._session = http.open_session()
         return await http.probe(p, address, self._session, tls_context)
@@ -94,6 +100,16 @@ class Prober:
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         if self._session is not None:
             await self._session.close()
+
+
+def _context(authorities: Callable[[], ssl.SSLContext], verify: bool, *protocols: str) -> ssl.SSLContext:
+    context = authorities() if verify else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return context
 
 
 def _first_address(host: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""An HTTP or HTTPS check: the endpoint is well when its response has an expected status and body.
+"""An HTTP or HTTPS check in version 1.1: the endpoint is well when response status and body are as expected.
 
 The connection goes to the probe's address, whatever the Host header and the TLS server name say: one
 endpoint of a service is asked, not the service. Redirects are answers like any other, never followed.
@@ -92,7 +92,7 @@ async def _judge(check: Check, response: aiohttp.ClientResponse, began: float) -
     if check.body is not None and not await _holds(response.content, check.body.encode()):
         return Outcome(False, shorten(f"body lacks {check.body!r}"))
     took = asyncio.get_running_loop().time() - began
-    return Outcome(True, f"{response.status} {_phrase(response.status)}in {took * 1000:.0f} ms")
+    return Outcome(True, f"{response.status} {phrase(response.status)}in {took * 1000:.0f} ms")
 
 
 async def _holds(stream: aiohttp.StreamReader, wanted: bytes) -> bool:
@@ -112,9 +112,14 @@ def _url(p: Probe, address: str) -> URL:
 
 
 def _headers(p: Probe) -> dict[str, str]:
+    return {"Host": authority(p), "User-Agent": "geodns", **dict(p.check.headers)}
+
+
+def authority(p: Probe) -> str:
+    """The check's host, else the probed address, with its port where that is not the usual one."""
     address = f"[{p.address}]" if ":" in p.address else p.address
-    own = address if DEFAULT_PORTS[p.check.kind] == p.port else f"{address}:{p.port}"
-    return {"Host": p.check.host or own, "User-Agent": "geodns", **dict(p.check.headers)}
+    usual = DEFAULT_PORTS.get(p.check.kind) == p.port
+    return p.check.host or (address if usual else f"{address}:{p.port}")
 
 
 def status_text(ranges: tuple[tuple[int, int], ...]) -> str:
@@ -122,7 +127,8 @@ def status_text(ranges: tuple[tuple[int, int], ...]) -> str:
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """`OK `, with a blank behind it; nothing for a status that has no name."""
     try:
         return f"{HTTPStatus(status).phrase} "
     except ValueError:
