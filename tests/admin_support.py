@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from geodns.admin.control import Applied, Readiness
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
@@ -89,6 +89,8 @@ class FakeControl:
         self.is_ready = Readiness(True, "remembered verdicts")
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
+        self.refusing = False  # the disk, what may be volatile
+        self.unwritten: set[tuple[str, str]] = set()
         self.entries: list[Entry] = []
         self.wanted: list[tuple[Wanted, int]] = []
 
@@ -125,7 +127,10 @@ class FakeControl:
         self.calls.append(asked)
         if not asked.dry_run:
             self.state = after
-        return Applied(before, batch, after, NOW, NOW + 15)
+        return Applied(before, batch, after, NOW, NOW + 15, self.refusing)
+
+    def volatile(self) -> Collection[tuple[str, str]]:
+        return self.unwritten
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         self._fail()

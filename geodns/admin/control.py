@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +25,8 @@ class Applied:
     """Changes that are persisted and in the answers; of a dry run, that would be. Times are Unix seconds.
 
     `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
-    `caches_clear_at`: when the last resolver has forgotten the old.
+    `caches_clear_at`: when the last resolver has forgotten the old. `volatile`: they are not persisted,
+    because the disk refuses.
     """
 
     before: World
@@ -33,6 +34,7 @@ class Applied:
     after: World
     effective_at: float
     caches_clear_at: float
+    volatile: bool = False
 
 
 class Control(Protocol):
@@ -55,9 +57,13 @@ class Control(Protocol):
     async def change(self, asked: Asked) -> Applied:
         """Set and lift overrides, all or none; an override replaces another of its kind and subject.
 
-        Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
-        forced), StoreError: nothing has changed then.
+        Returns when they are in the answers, and persisted unless the disk refuses and they may be volatile.
+        Raises UnknownSubject, Moved, Refused (unless forced), StoreError: nothing has changed then.
         """
+        ...
+
+    def volatile(self) -> Collection[tuple[str, str]]:
+        """Kind and subject of the overrides that are set or lifted in memory only."""
         ...
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:

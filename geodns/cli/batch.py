@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from geodns.cli.changing import ActorOption, DryOption, ForceOption, ReasonOption, Server, by
+from geodns.cli.changing import (
+    ActorOption,
+    DryOption,
+    ForceOption,
+    ReasonOption,
+    Server,
+    VolatileOption,
+    by,
+    warn_volatile,
+)
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
 
 _VERBS = {
@@ -27,13 +36,15 @@ def batch(
     force: ForceOption = False,
     actor: ActorOption = None,
     dry_run: DryOption = False,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Make several changes at once: all of them or, where one cannot be made, none."""
     content: dict[str, object] = {**by(reason, actor), "changes": [_change(text) for text in changes]}
-    content |= {key: True for key, on in (("force", force), ("dry_run", dry_run)) if on}
+    flags = {"force": force, "dry_run": dry_run, "volatile": volatile}
+    content |= {key: True for key, on in flags.items() if on}
     found = Server(url, token_file, output).call("POST", "/api/v1/batch", content)
     if found is None:
         return
@@ -44,6 +55,7 @@ def batch(
     else:
         say(f"{', '.join(changes)}: in the answers since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+        warn_volatile(found)
 
 
 def _change(text: str) -> dict[str, str]:

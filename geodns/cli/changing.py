@@ -22,6 +22,9 @@ ForOption = Annotated[str | None, typer.Option("--for", help="30m, 2h, …; with
 ForceOption = Annotated[bool, typer.Option("--force", help="Even if names are left without a region.")]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; default: you@this-host.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+VolatileOption = Annotated[
+    bool, typer.Option("--volatile", help="Where the disk refuses: in memory only, until it does not.")
+]
 MatchOption = Annotated[
     str | None, typer.Option("--if-match", help="Only if the subject's overrides still have this ETag.")
 ]
@@ -69,11 +72,10 @@ def put(
 
 
 def lift(
-    server: Server, kind: str, subject: str, query: dict[str, str], *, dry_run: bool, match: str | None
+    server: Server, kind: str, subject: str, query: dict[str, str], *, match: str | None, **flags: bool
 ) -> dict[str, Any] | None:
     """Lift an override; the reply."""
-    if dry_run:
-        query["dry_run"] = "true"
+    query |= {key: "true" for key, on in flags.items() if on}
     return server.call("DELETE", f"{path_of(kind, subject)}?{urlencode(query)}", match=match)
 
 
@@ -97,6 +99,13 @@ def tell(
     say(f"{state} {until}: {found['reason']}")
     say(f"{answers} since {moment(found['effective_at'])}")
     say(f"{caches} resolvers by {moment(found['caches_clear_at'])}")
+    warn_volatile(found)
+
+
+def warn_volatile(found: Mapping[str, Any]) -> None:
+    """Say it where the disk has refused a change."""
+    if found.get("volatile"):
+        say("IN MEMORY ONLY: the disk refuses; it is written when the disk does not, and lost if geodns ends")
 
 
 def who() -> str:

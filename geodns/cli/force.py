@@ -11,6 +11,7 @@ from geodns.cli.changing import (
     ReasonOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     by,
     put,
     tell,
@@ -26,6 +27,7 @@ def force_up(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -34,7 +36,17 @@ def force_up(
     server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": "up"})
     _tell(
         subject,
-        put(server, "force", subject, content, duration=duration, match=match, force=force, dry_run=dry_run),
+        put(
+            server,
+            "force",
+            subject,
+            content,
+            duration=duration,
+            match=match,
+            force=force,
+            dry_run=dry_run,
+            volatile=volatile,
+        ),
     )
 
 
@@ -46,6 +58,7 @@ def force_down(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -57,7 +70,17 @@ def force_down(
     )
     _tell(
         subject,
-        put(server, "force", subject, content, duration=duration, match=match, force=force, dry_run=dry_run),
+        put(
+            server,
+            "force",
+            subject,
+            content,
+            duration=duration,
+            match=match,
+            force=force,
+            dry_run=dry_run,
+            volatile=volatile,
+        ),
     )
 
 

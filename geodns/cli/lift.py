@@ -12,8 +12,10 @@ from geodns.cli.changing import (
     MatchOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     WhyOption,
     by,
+    warn_volatile,
 )
 from geodns.cli.changing import lift as lift_one
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
@@ -26,13 +28,16 @@ def lift(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Undo an override: what the files and the checks say holds again. Saying it twice does no harm."""
     server = Server(url, token_file, output)
-    found = lift_one(server, kind, subject, by(reason, actor), dry_run=dry_run, match=match)
+    found = lift_one(
+        server, kind, subject, by(reason, actor), dry_run=dry_run, match=match, volatile=volatile
+    )
     if found is None:
         return
     if not found["changed"]:
@@ -42,3 +47,4 @@ def lift(
     else:
         say(f"the {kind} of {subject} is lifted since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+        warn_volatile(found)

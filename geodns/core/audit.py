@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geodns.core.health import Verdict
 from geodns.core.overrides import PAUSE, Override, value_text
@@ -120,6 +120,14 @@ def of_verdicts(before: World, event: Observed, started: float) -> list[Entry]:
             told = [text({"verdict": verdict.value}) for verdict in (was, health.verdict)]
             found.append(Entry(health.since, VERDICT, probe.id, MONITOR, health.reason, *told))
     return found
+
+
+def in_memory(entry: Entry) -> Entry:
+    """The entry of a change, as it is where the disk does not take the change at once."""
+    if entry.action not in (SET, LIFT):
+        return entry
+    after = json.loads(entry.after) if entry.after else {}
+    return replace(entry, after=text({**after, "volatile": True}))
 
 
 def text(content: Told) -> str:

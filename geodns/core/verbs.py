@@ -29,13 +29,16 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Changes that are made all or none. `force`: though names are left without a region."""
+    """Changes that are made all or none. `force`: though names are left without a region. `volatile`: where
+    the disk refuses, in memory only until it does not.
+    """
 
     changes: tuple[Change, ...]
     reason: str
     actor: str
     force: bool = False
     dry_run: bool = False
+    volatile: bool = False
 
 
 class Moved(GeodnsError):  # noqa: N818 - what was found

@@ -167,7 +167,10 @@ def _part(
     assert stage.server.process is not None
     pid = stage.server.process.pid
     ports = stage.server.port, stage.resolver.port
-    names = [Name(name_of(n), (east(n), WEST), backend, ports) for n, backend in enumerate(stage.backends)]
+    names = [
+        Name(name_of(n), (east(n), WEST), backend, ports, stage.ttl)
+        for n, backend in enumerate(stage.backends)
+    ]
     told, failed = len(stage.verdicts()), _failed(stage)
 
     def live(name: Name, own: list[str], luck: random.Random) -> list[T]:

@@ -71,6 +71,7 @@ class Stage:
     resolver: Resolver
     backends: tuple[Backend, ...]
     folder: Path
+    ttl: int
 
     def verdicts(self) -> list[str]:
         """What `geodns log` has of verdicts, the oldest first."""
@@ -105,7 +106,7 @@ def staged(required: Callable[[str], str], folder: Path, lane: str, names: int, 
         until(lambda: resolver.resolves(own))
         for n in range(names):
             until(lambda n=n: server.answers(name_of(n)) == [east(n)])  # type: ignore[misc]
-        yield Stage(server, resolver, backends, folder)
+        yield Stage(server, resolver, backends, folder, ttl)
 
 
 @contextmanager

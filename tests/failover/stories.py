@@ -15,7 +15,7 @@ from tests.failover.backends import Backend
 
 FINE, COARSE = 0.02, 0.1  # seconds between questions to geodns, and to the resolver
 PATIENCE = 60.0  # seconds for a change to be seen
-SPREAD = 3.0  # seconds within which the moment of a failure lies
+SPREAD = 3.0  # seconds within which the moment of a failure lies at least
 AFTER = 4.0  # seconds for which a name is watched after a flap: a verdict would be here by then
 WAIT = 1.0  # seconds for a reply
 
@@ -71,9 +71,10 @@ class Name:
     """A name with its backend, its address and the one that is told instead."""
 
     def __init__(
-        self, name: str, addresses: tuple[str, str], backend: Backend, ports: tuple[int, int]
+        self, name: str, addresses: tuple[str, str], backend: Backend, ports: tuple[int, int], ttl: int
     ) -> None:
         self.odd = Odd()
+        self._spread = max(SPREAD, ttl)  # so that the resolver's answer is of any age when it becomes wrong
         self._name = name
         self._own, self._other = addresses
         self._backend = backend
@@ -85,10 +86,10 @@ class Name:
 
     def kill(self, how: str, chance: random.Random) -> Kill:
         """The backend fails at a random moment, and returns when everybody knows."""
-        self._watch(self._own, chance.random() * SPREAD)
+        self._watch(self._own, chance.random() * self._spread)
         failed = self._backend.fail(how)
         gone = self._turn(self._own, self._other)
-        self._watch(self._other, chance.random() * SPREAD)
+        self._watch(self._other, chance.random() * self._spread)
         restored = self._backend.restore(how)
         back = self._turn(self._other, self._own)
         return Kill(how, *(at - failed for at in gone), *(at - restored for at in back))
