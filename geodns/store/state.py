@@ -64,7 +64,7 @@ class Store:
         self._mutex = threading.Lock()
         self._lock = _own(path)
         try:
-            self._db = self._open()
+            self._db = self._opened()
         except BaseException:
             os.close(self._lock)
             raise
@@ -187,11 +187,17 @@ class Store:
             except sqlite3.Error as error:
                 raise _told(self.path, error) from error
 
-    def _open(self) -> sqlite3.Connection:
+    def _opened(self) -> sqlite3.Connection:
         _make_private(self.path)
+        try:
+            return self._open("NORMAL")
+        except DiskError:  # a full one has no room for the WAL's index, which others could share: do without
+            return self._open("EXCLUSIVE")
+
+    def _open(self, locking: str) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=2.0)
         try:
-            _prepare(db, self.path)
+            _prepare(db, self.path, locking)
         except sqlite3.Error as error:
             db.close()
             raise _told(self.path, error) from error
@@ -233,7 +239,8 @@ def _make_private(path: Path) -> None:
         raise StoreError(f"cannot write the state file {path}: {error.strerror or error}") from error
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, locking: str) -> None:
+    db.execute(f"PRAGMA locking_mode = {locking}")
     tables = _count(db, "sqlite_master")
     application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
     if application != _APPLICATION and (tables or application):
