@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from itertools import islice
+from typing import Any
 
 import structlog
 
@@ -59,7 +61,7 @@ class Journal:
         self._waiting: deque[Entry] = deque()
         self._more = asyncio.Event()
         self._turn = asyncio.Lock()  # to write: what was done first is written first
-        self._writing: asyncio.Task[bool] | None = None
+        self._writing: set[asyncio.Task[bool]] = set()
 
     def note(self, *entries: Entry) -> None:
         """Write entries soon."""
@@ -101,20 +103,7 @@ class Journal:
         Where the disk refuses and `volatile` allows it they wait as well; else StoreError is raised, and
         nothing is kept.
         """
-        async with self._turn:
-            changes = {**self.unwritten, **_changes(batch)}
-            waiting = self._take(MAX_WAITING)
-            try:
-                await self._put(changes, waiting + entries)
-            except StoreError as error:
-                self._give_back(waiting)
-                room = len(changes) <= MAX_UNWRITTEN and len(self._waiting) + len(entries) <= MAX_WAITING
-                if not (volatile and room and isinstance(error, DiskError)):
-                    raise
-                self.unwritten = changes
-                self.note(*map(in_memory, entries))
-                return False
-            return True
+        return await self._begin(self._change(batch, entries, volatile))
 
     async def keep(self) -> None:
         """Write what waits, for ever."""
@@ -122,59 +111,69 @@ class Journal:
             await self._more.wait()
             self._more.clear()
             while self._waiting:
-                if not await self._write():
+                if not await self._begin(self._write_some()):
                     await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
         """Write the rest, when nobody calls `keep` any more."""
-        if self._writing is not None:
-            await self._writing
-        while self._waiting and await self._write():
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        while self._waiting and await self._begin(self._write_some()):
             pass
         if self._waiting:
             log.error(
                 "lost, because the disk refuses", rows=len(self._waiting), overrides=len(self.unwritten)
             )
 
-    async def _write(self) -> bool:
-        """Write some; once begun that is ended, whoever waits for it or not."""
-        self._writing = asyncio.get_running_loop().create_task(self._write_some())
-        return await asyncio.shield(self._writing)
+    async def _begin(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """Do some work that, once begun, is ended, whoever waits for it or not."""
+        writing = asyncio.get_running_loop().create_task(work)
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return await asyncio.shield(writing)
+
+    async def _change(self, batch: Batch, entries: list[Entry], volatile: bool) -> bool:
+        async with self._turn:
+            changes = {**self.unwritten, **_changes(batch)}
+            try:
+                await self._put(changes, MAX_WAITING, entries)
+            except DiskError:
+                room = len(changes) <= MAX_UNWRITTEN and len(self._waiting) + len(entries) <= MAX_WAITING
+                if not (volatile and room):
+                    raise
+                self.unwritten = changes
+                self.note(*map(in_memory, entries))
+                return False
+            return True
 
     async def _write_some(self) -> bool:
         """Write the oldest entries; all of them where overrides are to be written with theirs."""
         async with self._turn:
-            taken = self._take(MAX_WAITING if self.unwritten else AT_ONCE)
             try:
-                await self._put(self.unwritten, taken)
+                await self._put(self.unwritten, MAX_WAITING if self.unwritten else AT_ONCE)
             except StoreError as error:
-                self._give_back(taken)
                 log.error("the audit is not written", why=str(error), waiting=len(self._waiting))
                 return False
             return True
 
-    async def _put(self, changes: Changes, entries: list[Entry]) -> None:
+    async def _put(self, changes: Changes, most: int, entries: Iterable[Entry] = ()) -> None:
+        """Write changes, the oldest `most` of the entries that wait, and others behind them."""
+        oldest = list(islice(self._waiting, most))
         put = [override for override in changes.values() if override is not None]
         drop = [key for key, override in changes.items() if override is None]
         try:
             if changes:
-                await asyncio.to_thread(self._store.change_overrides, put, drop, entries)
+                await asyncio.to_thread(self._store.change_overrides, put, drop, [*oldest, *entries])
             else:
-                await asyncio.to_thread(self._store.note, entries)
-        except StoreError as error:
+                await asyncio.to_thread(self._store.note, oldest)
+        except DiskError as error:
             self.errors += 1
             self.refused = str(error)
             raise
+        for _ in oldest:
+            self._waiting.popleft()
         if self.unwritten:
             log.info("what was in memory only is on the disk", overrides=[on for _, on in self.unwritten])
         self.unwritten, self.refused = {}, ""
-
-    def _take(self, most: int) -> list[Entry]:
-        """The oldest entries that wait; whoever takes them writes them, or gives them back."""
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-
-    def _give_back(self, entries: Iterable[Entry]) -> None:
-        self._waiting.extendleft(reversed(list(entries)))
 
     async def read(self, wanted: Wanted, limit: int) -> Page:
         """Rows that are written. Raises StoreError."""

@@ -154,7 +154,7 @@ class Operations:
 def unwritten(server: Server) -> Mapping[str, object] | None:
     """What the disk has not taken: overrides set or lifted, rows of the audit; None where it takes all."""
     journal = server.journal
-    if not journal.unwritten and not journal.refused:
+    if not journal.refused or not journal.waiting:
         return None
     changes = [
         {"kind": kind, "subject": subject, "set": override is not None}

@@ -21,7 +21,7 @@ from geodns.core.audit import NO_HASH, Entry, Row, Wanted, of_batch, of_verdicts
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import PAUSE, WEIGHT, Override
 from geodns.core.world import Batch, Lifted, Observed, Overridden
-from geodns.errors import StoreError
+from geodns.errors import DiskError, StoreError
 from geodns.journal import Journal
 from geodns.store import audit, state
 from geodns.store.state import Store
@@ -225,7 +225,7 @@ class TestJournal:
 
         def note(entries: Any) -> None:
             if next(refusals, None) is not None:
-                raise StoreError("the disk is full", full=True)
+                raise DiskError("the disk is full", full=True)
             real(entries)
 
         monkeypatch.setattr(store, "note", note)

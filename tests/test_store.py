@@ -113,6 +113,14 @@ def test_a_serial_rises_when_the_content_changes_and_only_then(path: Path) -> No
     store.close()
 
 
+def test_a_serial_that_the_disk_does_not_take_is_told_all_the_same_and_not_kept(store: Store) -> None:
+    store.serial("example.com.", "v1", now=1000.0)
+    wanted = {"example.com.": "v2", "example.net.": "v1"}
+    assert store.serials(wanted, 2000.0, keep=False) == {"example.com.": 2000, "example.net.": 2000}
+    assert store.serials(wanted, 3000.0, keep=False) == {"example.com.": 3000, "example.net.": 3000}
+    assert store.serial("example.com.", "v1", now=4000.0) == 1000
+
+
 @pytest.mark.parametrize(
     ("old", "now", "new"),
     [

@@ -125,6 +125,17 @@ class TestJournal:
         assert disk.overrides() == []
         assert [action for action, _ in written(disk)] == [SET, LIFT, SET, LIFT]
 
+    async def test_a_write_that_nobody_waits_for_any_more_is_written_once(self, disk: Disk) -> None:
+        journal = Journal(disk, 0.0)
+        journal.note(verdict(1))
+        changing = asyncio.create_task(change(journal))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        changing.cancel()
+        await journal.close()
+        assert disk.overrides() == [PAUSED]
+        assert written(disk) == [(VERDICT, "probe 1"), (SET, "a")]
+
     async def test_it_is_bounded(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journals, "MAX_UNWRITTEN", 1)
         journal = Journal(disk, 0.0)
@@ -143,7 +154,7 @@ class TestJournal:
         journal = Journal(disk, 0.0)
         with pytest.raises(StoreError, match="longer than"):
             await change(journal, long, volatile=True)
-        assert journal.unwritten == {}
+        assert (journal.unwritten, journal.refused) == ({}, "")
 
 
 def test_only_changes_of_overrides_are_marked() -> None:
