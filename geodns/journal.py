@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from geodns.admin.feed import Feed
 from geodns.core.audit import (
     FILES,
     LOAD,
@@ -49,10 +50,13 @@ class Journal:
     """`lost` counts entries for which there was no room; `errors` writes that failed. `unwritten`: changes
     that hold in memory only, because the disk refused; they are written with the entries that wait.
     `refused`: why the last write failed; empty where it did not.
+
+    `feed` is told of all entries.
     """
 
     def __init__(self, store: Store, started: float) -> None:
         self.lost = 0
+        self.feed = Feed(f"{int(started * 1000):x}")
         self.errors = 0
         self.unwritten: Changes = {}
         self.refused = ""
@@ -68,6 +72,7 @@ class Journal:
         room = MAX_WAITING - len(self._waiting)
         self._waiting.extend(entries[:room])
         self.lost += max(0, len(entries) - room)
+        self.feed.tell(entries)
         self._more.set()
 
     def observed(self, before: World, event: Event) -> None:

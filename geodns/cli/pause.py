@@ -5,9 +5,9 @@ from __future__ import annotations
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
-    ForceOption,
     ForOption,
     MatchOption,
+    OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
@@ -23,7 +23,7 @@ def pause(
     subject: SubjectArgument,
     reason: ReasonOption,
     duration: ForOption = None,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -41,7 +41,7 @@ def pause(
         content,
         duration=duration,
         match=match,
-        force=force,
+        overrule=overrule,
         dry_run=dry_run,
         volatile=volatile,
     )

@@ -9,9 +9,9 @@ import typer
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
-    ForceOption,
     ForOption,
     MatchOption,
+    OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
@@ -30,7 +30,7 @@ def weight(
     ],
     reason: ReasonOption,
     duration: ForOption = None,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -48,7 +48,7 @@ def weight(
         content,
         duration=duration,
         match=match,
-        force=force,
+        overrule=overrule,
         dry_run=dry_run,
         volatile=volatile,
     )

@@ -22,13 +22,13 @@ from geodns.core.compile.build import build
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.fit import STREAM
-from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap, probe_of
+from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap, probes_of
 from geodns.core.index import Index
 from geodns.core.names import to_text
 from geodns.core.place import Located
 from geodns.core.replay import Hooks, Replay
 from geodns.core.rounds import FIRST_ROUND, following, phase
-from geodns.core.steer.odds import value_of
+from geodns.core.steer.conditions import value_of
 from geodns.core.world import Loaded, Observed, World, apply, families
 from geodns.model import Model, Pool, Steer
 from geodns.sim.faults import Fault
@@ -264,9 +264,7 @@ def _watched(model: Model) -> Iterator[tuple[Probe, str]]:
         for region in pool.regions:
             for endpoint in region.endpoints:
                 for family in families(endpoint):
-                    probe = probe_of(endpoint, family)
-                    if probe is not None:
-                        yield probe, region.region
+                    yield from ((probe, region.region) for probe in probes_of(endpoint, family))
 
 
 def _values(pool: Pool) -> Iterator[tuple[str, str]]:
