@@ -64,6 +64,13 @@ differential: $(STAMP)  ## compare with NSD, Knot and BIND: make differential N=
 lanes: $(STAMP) native  ## put the same packets to both lanes: make lanes N=10000000 SEED=0
 	PYTHONPATH=.:tests $(BIN)/python -m tests.lanes --n $(or $(N),100000) --seed $(or $(SEED),0)
 
+failover: $(STAMP) native  ## kill real backends, and see when geodns and unbound know: make failover N=200 LANE=native
+	PYTHONPATH=.:tests/e2e $(BIN)/python -m tests.failover --n $(or $(N),200) --seed $(or $(SEED),0) --lane $(or $(LANE),python)
+
+kills: $(STAMP)  ## kill -9 whoever writes overrides, and read what is left: make kills N=1000
+	@scratch=$$(mktemp -d) && $(BIN)/python -m tests.kills $$scratch/state --n $(or $(N),1000) --seed $(or $(SEED),0); \
+		code=$$?; rm -rf $$scratch; exit $$code
+
 simulate: $(STAMP)  ## hold the told bound against many seeds of faults: make simulate N=10000
 	SEEDS=$(or $(N),10000) $(BIN)/python -m pytest tests/test_sim.py -k bound
 
@@ -106,4 +113,4 @@ lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 clean:  ## remove what make made
 	rm -rf $(VENV) data/synthetic bench/out build *.egg-info native/target $(LIBRARY)
 
-.PHONY: help native install databases demo test differential lanes coverage fuzz lint format bench lock clean
+.PHONY: help native install databases demo test differential lanes failover kills coverage fuzz lint format bench lock clean

@@ -33,7 +33,7 @@ from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Sheet
 from geodns.core.world import Event, Observed, Overridden, World, apply, probes
-from geodns.errors import ConfigError, GeodnsError
+from geodns.errors import ConfigError, DiskError, GeodnsError
 from geodns.geo.locate import Geography
 from geodns.heartbeats import Heartbeats
 from geodns.journal import Journal
@@ -262,7 +262,12 @@ class Server:
         return Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, zones, powers)
 
     def _serials(self, digests: Mapping[str, str]) -> Mapping[str, int]:
-        return self.store.serials(digests, time.time())
+        now = time.time()
+        try:
+            return self.store.serials(digests, now)
+        except DiskError as error:  # what is to be answered does not wait for room on it
+            log.error("the serials of changed zones are not remembered", why=str(error))
+            return self.store.serials(digests, now, keep=False)
 
     async def reload(self) -> None:
         """Read the files anew and take them into service; files that have errors change nothing.

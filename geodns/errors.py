@@ -59,6 +59,10 @@ class StoreError(GeodnsError):
         self.full = full
 
 
+class DiskError(StoreError):
+    """The disk refused, for want of room (`full`) or otherwise: the same may be asked of it again."""
+
+
 def printable(text: str) -> str:
     """What is quoted may hold anything; what is told fits a line of a terminal or a log."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

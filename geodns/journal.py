@@ -1,5 +1,5 @@
-"""What the server writes to its audit: with an override, or beside other work; in order, bounded, and again
-where the disk refused.
+"""What the server writes down: overrides with their rows in the audit, and rows beside other work; in order,
+bounded, and again where the disk refused.
 """
 
 from __future__ import annotations
@@ -7,15 +7,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 import structlog
 
 from geodns.admin.feed import Feed
-from geodns.core.audit import FILES, LOAD, NO_HASH, REJECT, Entry, Page, Proof, Wanted, of_verdicts, text
+from geodns.core.audit import (
+    FILES,
+    LOAD,
+    NO_HASH,
+    REJECT,
+    Entry,
+    Page,
+    Proof,
+    Wanted,
+    in_memory,
+    of_verdicts,
+    text,
+)
 from geodns.core.health import Probe
-from geodns.core.world import Event, Observed, User, World, users
-from geodns.errors import StoreError
+from geodns.core.overrides import Override
+from geodns.core.world import Batch, Event, Lifted, Observed, Overridden, User, World, users
+from geodns.errors import DiskError, StoreError
 from geodns.loading import Reading
 from geodns.model import Pool
 from geodns.store.state import Store
@@ -23,13 +38,20 @@ from geodns.store.state import Store
 MAX_WAITING = 50_000  # entries that are not on the disk yet
 AT_ONCE = 1_000  # entries in a transaction
 AGAIN = 5.0  # seconds until a disk that refused is tried again
+MAX_UNWRITTEN = 1_000  # overrides set or lifted that are not on the disk
 MAX_TOLD = 20  # zones, problems
 
 log = structlog.get_logger("geodns")
 
 
+Changes = Mapping[tuple[str, str], Override | None]
+"""By kind and subject: the override that is set; None where one is lifted."""
+
+
 class Journal:
-    """`lost` counts entries for which there was no room; `errors` writes that failed.
+    """`lost` counts entries for which there was no room; `errors` writes that failed. `unwritten`: changes
+    that hold in memory only, because the disk refused; they are written with the entries that wait.
+    `refused`: why the last write failed; empty where it did not.
 
     `feed` is told of all entries.
     """
@@ -38,12 +60,15 @@ class Journal:
         self.lost = 0
         self.feed = Feed(f"{int(started * 1000):x}")
         self.errors = 0
+        self.unwritten: Changes = {}
+        self.refused = ""
         self._store = store
         self._started = started
         self._users: tuple[Mapping[str, Pool], Mapping[Probe, Sequence[User]]] = ({}, {})
         self._waiting: deque[Entry] = deque()
         self._more = asyncio.Event()
-        self._writing: asyncio.Task[bool] | None = None
+        self._turn = asyncio.Lock()  # to write: what was done first is written first
+        self._writing: set[asyncio.Task[bool]] = set()
 
     def note(self, *entries: Entry) -> None:
         """Write entries soon."""
@@ -77,12 +102,18 @@ class Journal:
         told = text({"problems": problems[:MAX_TOLD], "more": max(0, len(problems) - MAX_TOLD)})
         self.note(Entry(time.time(), REJECT, "zones", FILES, problems[0] if problems else "", "", told))
 
-    def take(self, most: int = MAX_WAITING) -> list[Entry]:
-        """The oldest entries that wait; whoever takes them writes them, or gives them back."""
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+    @property
+    def waiting(self) -> int:
+        """How many entries are not on the disk yet."""
+        return len(self._waiting)
 
-    def give_back(self, entries: Iterable[Entry]) -> None:
-        self._waiting.extendleft(reversed(list(entries)))
+    async def change(self, batch: Batch, entries: list[Entry], *, volatile: bool) -> bool:
+        """Write changed overrides, their entries and all that waits, in one transaction; whether it was done.
+
+        Where the disk refuses and `volatile` allows it they wait as well; else StoreError is raised, and
+        nothing is kept.
+        """
+        return await self._begin(self._change(batch, entries, volatile))
 
     async def keep(self) -> None:
         """Write what waits, for ever."""
@@ -90,30 +121,69 @@ class Journal:
             await self._more.wait()
             self._more.clear()
             while self._waiting:
-                if not await self._write():
+                if not await self._begin(self._write_some()):
                     await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
         """Write the rest, when nobody calls `keep` any more."""
-        if self._writing is not None:
-            await self._writing
-        while self._waiting and await self._write():
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        while self._waiting and await self._begin(self._write_some()):
             pass
+        if self._waiting:
+            log.error(
+                "lost, because the disk refuses", rows=len(self._waiting), overrides=len(self.unwritten)
+            )
 
-    async def _write(self) -> bool:
-        """Write some; once begun that is ended, whoever waits for it or not."""
-        self._writing = asyncio.get_running_loop().create_task(self._put(self.take(AT_ONCE)))
-        return await asyncio.shield(self._writing)
+    async def _begin(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """Do some work that, once begun, is ended, whoever waits for it or not."""
+        writing = asyncio.get_running_loop().create_task(work)
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return await asyncio.shield(writing)
 
-    async def _put(self, taken: list[Entry]) -> bool:
+    async def _change(self, batch: Batch, entries: list[Entry], volatile: bool) -> bool:
+        async with self._turn:
+            changes = {**self.unwritten, **_changes(batch)}
+            try:
+                await self._put(changes, MAX_WAITING, entries)
+            except DiskError:
+                room = len(changes) <= MAX_UNWRITTEN and len(self._waiting) + len(entries) <= MAX_WAITING
+                if not (volatile and room):
+                    raise
+                self.unwritten = changes
+                self.note(*map(in_memory, entries))
+                return False
+            return True
+
+    async def _write_some(self) -> bool:
+        """Write the oldest entries; all of them where overrides are to be written with theirs."""
+        async with self._turn:
+            try:
+                await self._put(self.unwritten, MAX_WAITING if self.unwritten else AT_ONCE)
+            except StoreError as error:
+                log.error("the audit is not written", why=str(error), waiting=len(self._waiting))
+                return False
+            return True
+
+    async def _put(self, changes: Changes, most: int, entries: Iterable[Entry] = ()) -> None:
+        """Write changes, the oldest `most` of the entries that wait, and others behind them."""
+        oldest = list(islice(self._waiting, most))
+        put = [override for override in changes.values() if override is not None]
+        drop = [key for key, override in changes.items() if override is None]
         try:
-            await asyncio.to_thread(self._store.note, taken)
-        except StoreError as error:
-            self.give_back(taken)
+            if changes:
+                await asyncio.to_thread(self._store.change_overrides, put, drop, [*oldest, *entries])
+            else:
+                await asyncio.to_thread(self._store.note, oldest)
+        except DiskError as error:
             self.errors += 1
-            log.error("the audit is not written", why=str(error), waiting=len(self._waiting))
-            return False
-        return True
+            self.refused = str(error)
+            raise
+        for _ in oldest:
+            self._waiting.popleft()
+        if self.unwritten:
+            log.info("what was in memory only is on the disk", overrides=[on for _, on in self.unwritten])
+        self.unwritten, self.refused = {}, ""
 
     async def read(self, wanted: Wanted, limit: int) -> Page:
         """Rows that are written. Raises StoreError."""
@@ -131,3 +201,15 @@ class Journal:
             if kept != known[1]:
                 wrong = f"row {known[0]} is {'not kept' if kept is None else 'another one than you noted'}"
         return Proof(begin.dropped + 1, *good, wrong)
+
+
+def _changes(batch: Batch) -> Changes:
+    """What a batch comes to."""
+    found: dict[tuple[str, str], Override | None] = {}
+    for change in batch.changes:
+        match change:
+            case Overridden(override):
+                found[override.kind, override.subject] = override
+            case Lifted(kind, subject):
+                found[kind, subject] = None
+    return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -29,16 +28,18 @@ from geodns.core.replay import Replay
 from geodns.core.rules import Broken
 from geodns.core.steer.odds import failing_open
 from geodns.core.verbs import Asked, overruled, planned, said
-from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
-from geodns.errors import GeodnsError, StoreError
+from geodns.core.world import Batch, Lifted, World, apply, due
+from geodns.errors import DiskError, GeodnsError, StoreError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
 from geodns.samples import Totals, samples
+from geodns.store.state import MAX_OVERRIDES
 
 if TYPE_CHECKING:
     from geodns.app import Server
 
 MAX_FAILOVERS = 1000
+OR_VOLATILE = 'or let it hold in memory until the disk takes it (--volatile, "volatile": true)'
 
 log = structlog.get_logger("geodns")
 
@@ -77,15 +78,17 @@ class Operations:
                     server.journal.note(*_judged(asked, REFUSE, refused.broken, now))
                 raise
             entries = _judged(asked, OVERRULE, broken, now)
+            volatile = False
             if batch.changes and not asked.dry_run:
                 entries += of_batch(before, batch, now, asked.actor, asked.reason)
-                await self._take(batch, entries)
+                bounded = len(after.overrides) <= MAX_OVERRIDES
+                volatile = not await self._take(batch, entries, volatile=asked.volatile and bounded)
                 for change in asked.changes:
                     log.info(said(change), reason=asked.reason, actor=asked.actor, until=change.until)
                 after, now = server.world, time.time()
             ttls = [spec.ttl for spec in server.sheets.specs if spec.pool in touched]
             rules = tuple(b.rule for b in broken)
-            return Applied(before, batch, after, now, now + max(ttls, default=0), rules)
+            return Applied(before, batch, after, now, now + max(ttls, default=0), rules, volatile)
 
     async def end_overrides(self) -> None:
         """Lift the overrides whose time is over."""
@@ -98,26 +101,28 @@ class Operations:
             ended = Batch(tuple(Lifted(o.kind, o.subject) for o in over))
             entries = of_batch(server.world, ended, now, CLOCK, "its time is over")
             try:
-                await self._take(ended, entries)
+                await self._take(ended, entries, volatile=True)
             except StoreError:  # they are past their end in the store as well, and are dropped at a restart
                 server.journal.note(*entries)
                 server.apply(ended)
             for override in over:
                 log.info("override expired", kind=override.kind, subject=override.subject)
 
-    async def _take(self, batch: Batch, entries: list[Entry]) -> None:
-        """Onto the disk, with the audit's entries and those that wait, then into the answers."""
-        put = [change.override for change in batch.changes if isinstance(change, Overridden)]
-        drop = [(change.kind, change.subject) for change in batch.changes if isinstance(change, Lifted)]
-        server = self._server
-        waiting = server.journal.take()
+    async def _take(self, batch: Batch, entries: list[Entry], *, volatile: bool = False) -> bool:
+        """Onto the disk with the audit's entries, then into the answers; whether it is on the disk."""
         try:
-            await asyncio.to_thread(server.store.change_overrides, put, drop, waiting + entries)
-        except StoreError:
-            server.journal.give_back(waiting)
-            raise
-        server.apply(batch)
-        server.journal.feed.tell(entries)
+            written = await self._server.journal.change(batch, entries, volatile=volatile)
+        except DiskError as error:
+            if volatile:
+                raise
+            raise DiskError(f"{error}; {OR_VOLATILE}", full=error.full) from error
+        self._server.apply(batch)
+        if written:
+            self._server.journal.feed.tell(entries)
+        return written
+
+    def volatile(self) -> Collection[tuple[str, str]]:
+        return self._server.journal.unwritten.keys()
 
     def signed(self, key: str, signature: str, body: bytes) -> bool:
         return self._server.heartbeats.signed(key, signature, body)
@@ -150,6 +155,7 @@ class Operations:
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
             "overrides": [asdict(override) for override in server.world.overrides.values()],
+            "unwritten": unwritten(server),
             "failing_open": [
                 id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
             ],
@@ -168,6 +174,18 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+
+
+def unwritten(server: Server) -> Mapping[str, object] | None:
+    """What the disk has not taken: overrides set or lifted, rows of the audit; None where it takes all."""
+    journal = server.journal
+    if not journal.refused or not journal.waiting:
+        return None
+    changes = [
+        {"kind": kind, "subject": subject, "set": override is not None}
+        for (kind, subject), override in journal.unwritten.items()
+    ]
+    return {"why": journal.refused, "overrides": changes, "log_rows": journal.waiting}
 
 
 def _failover(found: tuple[Failover, ...], budget: float) -> Mapping[str, object]:

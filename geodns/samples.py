@@ -100,6 +100,10 @@ def samples(server: Server, totals: Totals) -> Samples:
         **_health(world),
         paused={(region,): world.paused(region) is not None for region in world.regions},
         overrides={(kind,): sum(k == kind for k, _ in world.overrides) for kind in KINDS},
+        unwritten={
+            ("overrides",): len(server.journal.unwritten),
+            ("audit rows",): server.journal.waiting,
+        },
         worst_case={(f.pool,): f.seconds for f in reversed(server.reading.failovers)},
         database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
         database_synthetic={(d.kind.value,): d.synthetic for d in databases},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from geodns.admin.control import Applied, Readiness
 from geodns.admin.feed import Feed
@@ -94,6 +94,8 @@ class FakeControl:
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
         self.beats: list[tuple[str, Heartbeat, float]] = []
+        self.refusing = False  # the disk, what may be volatile
+        self.unwritten: set[tuple[str, str]] = set()
         self.entries: list[Entry] = []
         self.events = Feed("run1", kept=4)
         self.wanted: list[tuple[Wanted, int]] = []
@@ -129,7 +131,12 @@ class FakeControl:
         self.calls.append(asked)
         if not asked.dry_run:
             self.state = after
-        return Applied(before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken))
+        return Applied(
+            before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken), volatile=self.refusing
+        )
+
+    def volatile(self) -> Collection[tuple[str, str]]:
+        return self.unwritten
 
     def signed(self, key: str, signature: str, body: bytes) -> bool:
         return key == "agents" and is_signed(SECRET, body, signature)

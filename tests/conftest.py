@@ -67,6 +67,12 @@ def required() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def lacking() -> Callable[[str], NoReturn]:
+    """`lacking("a right")`: the test is left."""
+    return missing
+
+
+@pytest.fixture(scope="session")
 def native_lane() -> None:
     """The native lane, where it can be used; without it the test is left."""
     if not available().usable:

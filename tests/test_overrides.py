@@ -266,6 +266,7 @@ async def test_all_that_is_set_is_listed(api: Api) -> None:
         "actor": "who",
         "since": "2023-11-14T22:13:20.000Z",
         "until": None,
+        "volatile": False,
     }
     regions = {r["id"]: r["overrides"] for r in (await api("GET", "/api/v1/regions")).body["regions"]}
     assert regions == {"cn-south": 2, "cn-north": 0, "eu-west": 0, "unused": 0}

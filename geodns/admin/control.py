@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,7 @@ class Applied:
 
     `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
     `caches_clear_at`: when the last resolver has forgotten the old. `overruled`: the rules that it breaks.
+    `volatile`: they are not persisted, because the disk refuses.
     """
 
     before: World
@@ -36,6 +37,7 @@ class Applied:
     effective_at: float
     caches_clear_at: float
     overruled: tuple[str, ...] = ()
+    volatile: bool = False
 
 
 class Control(Protocol):
@@ -58,8 +60,8 @@ class Control(Protocol):
     async def change(self, asked: Asked) -> Applied:
         """Set and lift overrides, all or none; an override replaces another of its kind and subject.
 
-        Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
-        overruled), StoreError: nothing has changed then.
+        Returns when they are in the answers, and persisted unless the disk refuses and they may be volatile.
+        Raises UnknownSubject, Moved, Refused (unless overruled), StoreError: nothing has changed then.
         """
         ...
 
@@ -75,6 +77,9 @@ class Control(Protocol):
 
     def reports(self) -> Mapping[str, Report]:
         """What endpoints report of themselves, by subject."""
+
+    def volatile(self) -> Collection[tuple[str, str]]:
+        """Kind and subject of the overrides that are set or lifted in memory only."""
         ...
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:

@@ -9,19 +9,18 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from geodns.admin.body import answer, bad, duration, flag, mapping, read, stamp, tags, text
-from geodns.admin.control import Applied
+from geodns.admin.control import Applied, Control
 from geodns.admin.keys import CLOCK, CONTROL
 from geodns.admin.problems import ProblemError
 from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, Override, Subject, value_text
 from geodns.core.verbs import Asked, Change, known, read_weight, require, tag_of
-from geodns.core.world import World
 from geodns.errors import GeodnsError
 
 MAX_FOR = 365 * 86400.0
 MAX_CHANGES = 100
 MAX_RULES = 100
 DEFAULT_ACTOR = "api"
-_ASKED = ("reason", "for", "overrule", "actor", "dry_run")
+_ASKED = ("reason", "for", "overrule", "actor", "dry_run", "volatile")
 _CHANGE = ("set", "lift", "subject", "value", "for", "if_match")
 _FORCES = {"up": UP, "down": DOWN}
 
@@ -35,16 +34,17 @@ def add_routes(app: web.Application) -> None:
 
 
 async def _list(request: web.Request) -> web.Response:
-    world = request.app[CONTROL].world()
-    return answer({"overrides": [_whole(world, override) for override in world.overrides.values()]})
+    control = request.app[CONTROL]
+    return answer({"overrides": [_whole(control, o) for o in control.world().overrides.values()]})
 
 
 async def _on_subject(request: web.Request) -> web.Response:
-    world, subject = request.app[CONTROL].world(), request.match_info["subject"]
+    control, subject = request.app[CONTROL], request.match_info["subject"]
+    world = control.world()
     found = world.set_on(subject)
     if not found:
         require(world, subject)
-    response = answer({"subject": subject, "overrides": [_whole(world, override) for override in found]})
+    response = answer({"subject": subject, "overrides": [_whole(control, o) for o in found]})
     response.headers["ETag"] = f'"{tag_of(world, subject)}"'
     return response
 
@@ -75,12 +75,15 @@ async def lift_one(request: web.Request, kind: str, subject: str, head: Mapping[
         actor=text(request.query, "actor", DEFAULT_ACTOR, limit=100),
         overrule=_overrule(request.query.getall("overrule", [])),
         dry_run=request.query.get("dry_run", "false") == "true",
+        volatile=request.query.get("volatile", "false") == "true",
     )
     return await _one(request, asked, head)
 
 
 async def _batch(request: web.Request) -> web.Response:
-    body = await read(request, "reason", "overrule", "actor", "dry_run", "changes", deepest=2 * MAX_CHANGES)
+    body = await read(
+        request, "reason", "overrule", "actor", "dry_run", "volatile", "changes", deepest=2 * MAX_CHANGES
+    )
     items = body.get("changes")
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_CHANGES:
         raise bad(f"'changes' must be a list of 1 to {MAX_CHANGES} changes")
@@ -141,6 +144,7 @@ def _asked(body: Mapping[str, object], changes: tuple[Change, ...]) -> Asked:
         actor=text(body, "actor", DEFAULT_ACTOR, limit=100),
         overrule=_overrule(body.get("overrule", [])),
         dry_run=flag(body, "dry_run"),
+        volatile=flag(body, "volatile"),
     )
 
 
@@ -178,7 +182,9 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
     told: dict[str, object] = (
         {"overruled": list(applied.overruled), **when} if applied.overruled else {**when}
     )
-    return {"dry_run": True, **told} if asked.dry_run else told
+    if asked.dry_run:
+        return {"dry_run": True, **told}
+    return told | ({"volatile": applied.volatile} if asked.volatile else {})
 
 
 def told_of(override: Override) -> dict[str, object]:
@@ -192,16 +198,17 @@ def told_of(override: Override) -> dict[str, object]:
     }
 
 
-def _whole(world: World, override: Override) -> dict[str, object]:
+def _whole(control: Control, override: Override) -> dict[str, object]:
     subject = Subject.parse(override.subject)
     return {
         "subject": override.subject,
         "region": subject.region,
         "pool": subject.pool or None,
         "endpoint": subject.endpoint or None,
-        "known": known(world, override.subject),
+        "known": known(control.world(), override.subject),
         "kind": override.kind,
         **told_of(override),
+        "volatile": (override.kind, override.subject) in control.volatile(),
     }
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from aiohttp import web
 
 from geodns.admin.body import answer
+from geodns.admin.control import Control
 from geodns.admin.keys import CONTROL
 from geodns.admin.overrides import lift_one, set_one, told_of
 from geodns.core.health import Verdict
@@ -22,19 +23,21 @@ def add_routes(app: web.Application) -> None:
 
 
 async def _list(request: web.Request) -> web.Response:
-    world = request.app[CONTROL].world()
-    return answer({"regions": [_region(world, region) for region in world.regions.values()]})
+    control = request.app[CONTROL]
+    return answer({"regions": [_region(control, region) for region in control.world().regions.values()]})
 
 
-def _region(world: World, region: Region) -> dict[str, object]:
+def _region(control: Control, region: Region) -> dict[str, object]:
+    world = control.world()
     paused = world.paused(region.id)
+    volatile = (PAUSE, region.id) in control.volatile()
     pools = [(pool.id, found) for pool in world.pools.values() if (found := pool.region(region.id))]
     verdicts = Counter(_verdict(world, e) for _, found in pools for e in found.endpoints)
     return {
         "id": region.id,
         "title": region.title,
         "at": list(region.at) if region.at else None,
-        "paused": told_of(paused) if paused else None,
+        "paused": told_of(paused) | {"volatile": volatile} if paused else None,
         "overrides": sum(Subject.parse(on).region == region.id for _, on in world.overrides),
         "endpoints": {verdict.value: verdicts[verdict] for verdict in Verdict},
         "pools": [pool_id for pool_id, _ in pools],

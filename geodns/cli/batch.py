@@ -12,9 +12,11 @@ from geodns.cli.changing import (
     OverruleOption,
     ReasonOption,
     Server,
+    VolatileOption,
     asked,
     by,
     tell_overruled,
+    warn_volatile,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
 
@@ -36,13 +38,14 @@ def batch(
     overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Make several changes at once: all of them or, where one cannot be made, none."""
     content: dict[str, object] = {**by(reason, actor), "changes": [_change(text) for text in changes]}
-    content |= asked(overrule, dry_run)
+    content |= asked(overrule, dry_run=dry_run, volatile=volatile)
     found = Server(url, token_file, output).call("POST", "/api/v1/batch", content)
     if found is None:
         return
@@ -55,6 +58,7 @@ def batch(
     else:
         say(f"{', '.join(changes)}: in the answers since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+        warn_volatile(found)
 
 
 def _change(text: str) -> dict[str, str]:

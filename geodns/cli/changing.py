@@ -25,6 +25,9 @@ OverruleOption = Annotated[
 ]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; default: you@this-host.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+VolatileOption = Annotated[
+    bool, typer.Option("--volatile", help="Where the disk refuses: in memory only, until it does not.")
+]
 MatchOption = Annotated[
     str | None, typer.Option("--if-match", help="Only if the subject's overrides still have this ETag.")
 ]
@@ -63,18 +66,18 @@ def put(
     duration: str | None,
     match: str | None,
     overrule: list[str] | None,
-    dry_run: bool,
+    **flags: bool,
 ) -> dict[str, Any] | None:
     """Set an override; the reply. What is as usual is left out of the request."""
     if duration is not None:
         content["for"] = duration
-    content |= asked(overrule, dry_run)
+    content |= asked(overrule, **flags)
     return server.call("PUT", path_of(kind, subject), content, match)
 
 
-def asked(overrule: list[str] | None, dry_run: bool) -> dict[str, object]:
+def asked(overrule: list[str] | None, **flags: bool) -> dict[str, object]:
     """What of a request's body is not as usual."""
-    return ({"overrule": overrule} if overrule else {}) | ({"dry_run": True} if dry_run else {})
+    return ({"overrule": overrule} if overrule else {}) | {key: True for key, on in flags.items() if on}
 
 
 def lift(
@@ -83,13 +86,12 @@ def lift(
     subject: str,
     query: dict[str, str],
     *,
-    dry_run: bool,
     match: str | None,
     overrule: list[str] | None = None,
+    **flags: bool,
 ) -> dict[str, Any] | None:
     """Lift an override; the reply."""
-    if dry_run:
-        query["dry_run"] = "true"
+    query |= {key: "true" for key, on in flags.items() if on}
     words = urlencode([*query.items(), *(("overrule", rule) for rule in overrule or ())])
     return server.call("DELETE", f"{path_of(kind, subject)}?{words}", match=match)
 
@@ -116,6 +118,13 @@ def tell(
     tell_overruled(found)
     say(f"{answers} since {moment(found['effective_at'])}")
     say(f"{caches} resolvers by {moment(found['caches_clear_at'])}")
+    warn_volatile(found)
+
+
+def warn_volatile(found: Mapping[str, Any]) -> None:
+    """Say it where the disk has refused a change."""
+    if found.get("volatile"):
+        say("IN MEMORY ONLY: the disk refuses; it is written when the disk does not, and lost if geodns ends")
 
 
 def tell_overruled(found: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from geodns.cli.changing import (
     ReasonOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     by,
     put,
     tell,
@@ -26,6 +27,7 @@ def force_up(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -43,6 +45,7 @@ def force_up(
             match=match,
             overrule=overrule,
             dry_run=dry_run,
+            volatile=volatile,
         ),
     )
 
@@ -55,6 +58,7 @@ def force_down(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -75,6 +79,7 @@ def force_down(
             match=match,
             overrule=overrule,
             dry_run=dry_run,
+            volatile=volatile,
         ),
     )
 

@@ -13,8 +13,10 @@ from geodns.cli.changing import (
     OverruleOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     WhyOption,
     by,
+    warn_volatile,
 )
 from geodns.cli.changing import lift as lift_one
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
@@ -28,6 +30,7 @@ def lift(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -35,7 +38,14 @@ def lift(
     """Undo an override: what the files and the checks say holds again. Saying it twice does no harm."""
     server = Server(url, token_file, output)
     found = lift_one(
-        server, kind, subject, by(reason, actor), dry_run=dry_run, match=match, overrule=overrule
+        server,
+        kind,
+        subject,
+        by(reason, actor),
+        dry_run=dry_run,
+        match=match,
+        overrule=overrule,
+        volatile=volatile,
     )
     if found is None:
         return
@@ -46,3 +56,4 @@ def lift(
     else:
         say(f"the {kind} of {subject} is lifted since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+        warn_volatile(found)

@@ -93,7 +93,10 @@ def _told(state: object) -> str:
         return str(state or "nothing")
     if "kind" in state:
         until = f" until {moment(state['until'])}" if state.get("until") else ""
-        return f"{state['kind']} {state.get('value', '')}".strip() + until
+        value = f"{state['kind']} {state.get('value', '')}".strip()
+        return value + until + (", in memory at first" if state.get("volatile") else "")
+    if state.get("volatile"):
+        return "nothing, in memory at first"
     for key in ("verdict", "rule"):
         if key in state:
             return str(state[key])

@@ -28,7 +28,8 @@ def overrides(
 def _row(override: Mapping[str, Any]) -> tuple[object, ...]:
     return (
         override["subject"] + ("" if override["known"] else " (not in the files)"),
-        f"{override['kind']} {override.get('value', '')}".strip(),
+        f"{override['kind']} {override.get('value', '')}".strip()
+        + (" (in memory only)" if override["volatile"] else ""),
         moment(override["since"]),
         moment(override["until"]),
         override["actor"],

@@ -11,6 +11,7 @@ from geodns.cli.changing import (
     ReasonOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     by,
     put,
     tell,
@@ -26,6 +27,7 @@ def pause(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -33,7 +35,15 @@ def pause(
     """Stop answering with it. Returns when it is written down and in the answers."""
     server, content = Server(url, token_file, output), dict[str, object](by(reason, actor))
     found = put(
-        server, "pause", subject, content, duration=duration, match=match, overrule=overrule, dry_run=dry_run
+        server,
+        "pause",
+        subject,
+        content,
+        duration=duration,
+        match=match,
+        overrule=overrule,
+        dry_run=dry_run,
+        volatile=volatile,
     )
     if found is not None:
         tell(found, f"{subject} is paused", "it is resumed", "out of the answers", "forgotten by")

@@ -37,7 +37,8 @@ def _state(region: Mapping[str, Any]) -> str:
     paused = region["paused"]
     if paused:
         until = f" until {moment(paused['until'])}" if paused["until"] else ""
-        return f"paused{until} by {paused['actor']}: {paused['reason']}"
+        where = " in memory only" if paused["volatile"] else ""
+        return f"paused{where}{until} by {paused['actor']}: {paused['reason']}"
     by_hand = region.get("overrides")
     return _health(region) + (f", {by_hand} set by hand" if by_hand else "")
 

@@ -8,9 +8,11 @@ from geodns.cli.changing import (
     MatchOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     WhyOption,
     by,
     lift,
+    warn_volatile,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
 
@@ -21,13 +23,14 @@ def resume(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """End a pause. Saying it twice does no harm."""
     server = Server(url, token_file, output)
-    found = lift(server, "pause", subject, by(reason, actor), dry_run=dry_run, match=match)
+    found = lift(server, "pause", subject, by(reason, actor), dry_run=dry_run, match=match, volatile=volatile)
     if found is None:
         return
     if not found["changed"]:
@@ -37,3 +40,4 @@ def resume(
     else:
         say(f"{subject} serves again since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
+        warn_volatile(found)

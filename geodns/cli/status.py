@@ -34,6 +34,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("NOT TAKEN", found.get("problem") or [])
     yield from _listed("NOT TAKEN", found.get("database_problem") or [])
     yield from _listed("warning", found.get("warnings") or [])
+    yield from _listed("NOT WRITTEN", _unwritten(found.get("unwritten") or {}))
     yield from _listed("FAILING OPEN", found.get("failing_open") or [])
     yield from _listed("paused", [_paused(override) for override in found.get("paused") or []])
     yield from _listed("database", [_database(database) for database in found.get("databases") or []])
@@ -67,6 +68,17 @@ def _listed(title: str, lines: list[str]) -> Iterator[tuple[str, str]]:
 
 def _zone(zone: Mapping[str, Any]) -> str:
     return f"{zone.get('apex')} serial {zone.get('serial')}, {zone.get('names')} names"
+
+
+def _unwritten(what: Mapping[str, Any]) -> list[str]:
+    """What the disk has not taken."""
+    if not what:
+        return []
+    done = [
+        f"{change['kind']} of {change['subject']} {'set' if change['set'] else 'lifted'} in memory only"
+        for change in what.get("overrides") or []
+    ]
+    return [str(what.get("why")), *done, f"{what.get('log_rows')} rows of the log wait"]
 
 
 def _paused(override: Mapping[str, Any]) -> str:

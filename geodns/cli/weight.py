@@ -15,6 +15,7 @@ from geodns.cli.changing import (
     ReasonOption,
     Server,
     SubjectArgument,
+    VolatileOption,
     by,
     put,
     tell,
@@ -33,6 +34,7 @@ def weight(
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
+    volatile: VolatileOption = False,
     url: UrlOption = None,
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
@@ -40,7 +42,15 @@ def weight(
     """Set a weight by hand. The clients that a region gives up go where they would go if it were down."""
     server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": value})
     found = put(
-        server, "weight", subject, content, duration=duration, match=match, overrule=overrule, dry_run=dry_run
+        server,
+        "weight",
+        subject,
+        content,
+        duration=duration,
+        match=match,
+        overrule=overrule,
+        dry_run=dry_run,
+        volatile=volatile,
     )
     if found is not None:
         tell(found, f"{subject} has weight {found['value']}", "it is lifted")

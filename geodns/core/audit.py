@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geodns.core.health import Probe, Verdict
 from geodns.core.overrides import PAUSE, Override, value_text
@@ -127,6 +127,14 @@ def of_verdicts(
                 for subject in list(subjects)[:MAX_TOLD]
             ]
     return found
+
+
+def in_memory(entry: Entry) -> Entry:
+    """The entry of a change, as it is where the disk does not take the change at once."""
+    if entry.action not in (SET, LIFT):
+        return entry
+    after = json.loads(entry.after) if entry.after else {}
+    return replace(entry, after=text({**after, "volatile": True}))
 
 
 def text(content: Told) -> str:

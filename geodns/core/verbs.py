@@ -31,13 +31,16 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Changes that are made all or none. `overrule`: the rules that they may break."""
+    """Changes that are made all or none. `overrule`: the rules that they may break. `volatile`: in memory
+    only where the disk refuses, until it does not.
+    """
 
     changes: tuple[Change, ...]
     reason: str
     actor: str
     overrule: frozenset[str] = frozenset()
     dry_run: bool = False
+    volatile: bool = False
 
 
 class Moved(GeodnsError):  # noqa: N818 - what was found

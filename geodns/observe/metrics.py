@@ -78,6 +78,11 @@ class Samples:
     failing_open: Values = _gauge("pool_failing_open", "1 while health is of no account in it.", "pool")
     paused: Values = _gauge("region_paused", "1 where an operator has paused the region.", "region")
     overrides: Values = _gauge("overrides", "What operators have set by hand.", "kind")
+    unwritten: Values = _gauge(
+        "unwritten",
+        "What waits for a disk that refused: overrides in memory only, rows of the audit.",
+        "what",
+    )
     worst_case: Values = _gauge("failover_worst_case_seconds", "Failure to last right answer.", "pool")
 
     database_age: Values = _gauge("database_age_seconds", "Age of a geo database.", "kind")

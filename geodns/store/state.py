@@ -18,7 +18,7 @@ from typing import Any
 from geodns.core.audit import Entry, Page, Wanted
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
-from geodns.errors import StoreError
+from geodns.errors import DiskError, StoreError
 from geodns.store import audit
 
 MAX_OVERRIDES = 10_000
@@ -53,8 +53,8 @@ class Store:
     """The state file at `path`, made with its folder if missing (0600 in 0700), locked until `close`.
 
     Raises StoreError in one line: the file belongs to a running server, to another program or a newer
-    geodns, is damaged, or cannot be written. Every method raises StoreError where the disk refuses, with
-    `full` set where it has no room.
+    geodns, is damaged, or cannot be written. Every method raises DiskError where the disk refuses, with
+    `full` set where it has no room, and StoreError for anything else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +64,7 @@ class Store:
         self._mutex = threading.Lock()
         self._lock = _own(path)
         try:
-            self._db = self._open()
+            self._db = self._opened()
         except BaseException:
             os.close(self._lock)
             raise
@@ -142,19 +142,22 @@ class Store:
         """The SOA serial of one zone; see `serials`."""
         return self.serials({apex: digest}, now)[apex]
 
-    def serials(self, digests: Mapping[str, str], now: float) -> dict[str, int]:
+    def serials(self, digests: Mapping[str, str], now: float, *, keep: bool = True) -> dict[str, int]:
         """The SOA serial of each zone, by apex: kept while the digest is the same, else risen (RFC 1982).
 
-        A risen one is `now` in Unix seconds, or one more than the old where that is not ahead of it.
+        A risen one is `now` in Unix seconds, or one more than the old where that is not ahead of it. Without
+        `keep` nothing is written: the same content may have another serial the next time.
         """
         found = {}
-        with self._change() as db:
+        with self._change() if keep else self._reading() as db:
             for apex, digest in digests.items():
                 row = db.execute("SELECT digest, serial FROM serials WHERE apex = ?", (apex,)).fetchone()
                 found[apex] = row[1] if row and row[0] == digest else _risen(row and row[1], now)
-                values = (apex, digest, found[apex], now)
-                db.execute("INSERT OR REPLACE INTO serials VALUES (?, ?, ?, ?)", values)
-            self._trim(db, "serials")
+                if keep:
+                    values = (apex, digest, found[apex], now)
+                    db.execute("INSERT OR REPLACE INTO serials VALUES (?, ?, ?, ?)", values)
+            if keep:
+                self._trim(db, "serials")
         return found
 
     def _trim(self, db: sqlite3.Connection, table: str) -> None:
@@ -184,11 +187,17 @@ class Store:
             except sqlite3.Error as error:
                 raise _told(self.path, error) from error
 
-    def _open(self) -> sqlite3.Connection:
+    def _opened(self) -> sqlite3.Connection:
         _make_private(self.path)
+        try:
+            return self._open("NORMAL")
+        except DiskError:  # a full one has no room for the WAL's index, which others could share: do without
+            return self._open("EXCLUSIVE")
+
+    def _open(self, locking: str) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=2.0)
         try:
-            _prepare(db, self.path)
+            _prepare(db, self.path, locking)
         except sqlite3.Error as error:
             db.close()
             raise _told(self.path, error) from error
@@ -230,7 +239,8 @@ def _make_private(path: Path) -> None:
         raise StoreError(f"cannot write the state file {path}: {error.strerror or error}") from error
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, locking: str) -> None:
+    db.execute(f"PRAGMA locking_mode = {locking}")
     tables = _count(db, "sqlite_master")
     application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
     if application != _APPLICATION and (tables or application):
@@ -278,10 +288,10 @@ def _risen(old: int | None, now: float) -> int:
 def _told(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return StoreError(f"the disk is full: nothing was written to {path}; free some space", full=True)
+        return DiskError(f"the disk is full: nothing was written to {path}; free some space", full=True)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) or type(error) is sqlite3.DatabaseError:
         return StoreError(
             f"{path} is damaged or no state file ({error}): move it away and start again "
             "(pauses and remembered verdicts in it are lost)"
         )
-    return StoreError(f"the state file {path} cannot be used: {error}")
+    return DiskError(f"the state file {path} cannot be used: {error}")

@@ -109,6 +109,7 @@ class Server:
     """
 
     lane = "python"
+    within: tuple[str, ...] = ()  # the words that the command is started by
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class Server:
 
     def start(self, *, ready: bool = True) -> Server:
         with (self.folder / "log").open("ab") as log:
-            command = [GEODNS, "serve", "--config", self.config]
+            command = [*self.within, GEODNS, "serve", "--config", self.config]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environ())
         until(lambda: self._ended() or self.readiness() is not None)
         if ready:
