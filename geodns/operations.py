@@ -155,7 +155,7 @@ class Operations:
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
             "overrides": [asdict(override) for override in server.world.overrides.values()],
-            "unwritten": unwritten(server),
+            "unwritten": _unwritten(server),
             "failing_open": [
                 id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
             ],
@@ -176,7 +176,7 @@ class Operations:
         self._totals.book(self._server)
 
 
-def unwritten(server: Server) -> Mapping[str, object] | None:
+def _unwritten(server: Server) -> Mapping[str, object] | None:
     """What the disk has not taken: overrides set or lifted, rows of the audit; None where it takes all."""
     journal = server.journal
     if not journal.refused or not journal.waiting:
