@@ -59,8 +59,10 @@ class _Picture:
 
     def whole(self) -> str:
         bottom = self.y
-        behind = [
-            _line(self.x(at), self.panels_from, self.x(at), bottom, "#999", "2 3") for at in self.moments
+        marks = [
+            _line(self.x(at), top, self.x(at), to, "#555", "2 3")
+            for at in self.moments
+            for top, to in self.panels
         ]
         height = bottom + 26
         head = (
