@@ -33,6 +33,7 @@ from geodns.sim.simulation import Scene, Simulation
 NOWHERE = Client("nowhere", "192.0.2.1")  # a client whose place no database knows
 LENGTH = 600.0
 MOST = 5_000_000  # connections that one run makes at most
+MOST_EVENTS = 1000
 
 Address = IPv4Address | IPv6Address
 
@@ -113,6 +114,9 @@ def _scene(stage: _Stage, wanted: Wanted, script: Script | None) -> Scene:
     places: dict[Address, Located] = {}
     capacity = capacities(stage.model)
     if script is not None:
+        if len(script.says.events) > MOST_EVENTS:
+            script.wrong("too-many", f"more than {MOST_EVENTS} events", ("events", MOST_EVENTS))
+            script.judge()
         for number, line in enumerate(script.says.events):
             try:
                 told.append(_event(line, stage))

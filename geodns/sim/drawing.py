@@ -121,7 +121,7 @@ class _Picture:
         """A line for each region, and a dashed one at its capacity."""
         over = ", ".join(f"{load.region} over for {load.over:.1f} min" for load in loads if load.over)
         top = self._title(f"{title}{'; ' if over else ''}{over}")
-        highest = max(1.25, *(load.peak for load in loads if isfinite(load.peak)))
+        highest = max(1.25, *(1.05 * load.peak for load in loads if isfinite(load.peak)))
         self.parts.append(_box(LEFT, top, WIDTH - LEFT - RIGHT, LOAD, "#f7f7f7"))
         full = top + LOAD * (1 - 1 / highest)
         self.parts.append(_line(LEFT, full, WIDTH - RIGHT, full, FAILED, "5 3"))

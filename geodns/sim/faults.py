@@ -13,6 +13,7 @@ from geodns.core.verbs import require
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 
+MOST_FLAPS = 10_000  # comings and goings of one fault
 TIME = r"[0-9][0-9a-z.]*"
 _LINE = re.compile(
     rf"(?:region (?P<subject>\S+) "
@@ -88,7 +89,7 @@ class Fault:
 
     def loss(self, now: float) -> float:
         """The share that is lost at a moment."""
-        if not self.at <= now < self.until or (self.every and (now - self.at) // self.every % 2):
+        if not self.at <= now < self.until or (self.every and self._phase(now) % 2):
             return 0.0
         return self.share * min(1.0, (now - self.at) / self.rising) if self.rising else self.share
 
@@ -96,8 +97,11 @@ class Fault:
         """Until when all is lost as it is at a moment; that moment where it is not."""
         if self.loss(now) < 1:
             return now
-        phase = self.at + ((now - self.at) // self.every + 1) * self.every if self.every else self.until
-        return min(phase, self.until)
+        return min(self.at + (self._phase(now) + 1) * self.every, self.until) if self.every else self.until
+
+    def _phase(self, now: float) -> int:
+        """How often a flapping fault has gone or come; at the edge it has."""
+        return int((now - self.at) / self.every + 1e-9)
 
     def edges(self) -> list[float]:
         """When it begins and ends to be felt, or to be felt whole."""
@@ -124,6 +128,8 @@ def parse(text: str, world: World) -> Fault:
     )
     if not all(value for key, value in (("every", every), ("lasts", lasts), ("rising", rising)) if part[key]):
         raise GeodnsError(f"'{text}': a duration of 0 is none")
+    if every and lasts / every > MOST_FLAPS:
+        raise GeodnsError(f"'{text}': more than {MOST_FLAPS} comings and goings")
     step = -step if (part["step"] or "").startswith("-") else step
     share = int(part["share"] or 100) / 100
     subject, line, asn = part["subject"] or "", part["line"] or "", int(part["asn"] or 0)

@@ -37,7 +37,7 @@ class Storm(Protocol):
 
 @dataclass(slots=True)
 class _Watch:
-    """A probe and its rounds: the one that was `due` last will be `ok`, or is over."""
+    """A probe, and its round that was `due` last: it will be, or was, `ok`."""
 
     probe: Probe
     grid: float
@@ -72,14 +72,14 @@ class Prober:
         for probe in probes:
             interval, part = probe.check.interval, phase(probe.id)
             watch = self._watches[probe] = _Watch(probe, start + part * interval)
-            agenda.at(start + part * min(interval, FIRST_ROUND), partial(self._begin, watch))
+            watch.due = start + part * min(interval, FIRST_ROUND)
+            agenda.at(watch.due, partial(self._begin, watch))
 
     @property
     def suspected(self) -> bool:
         return self._storm is not None and self._storm.suspected
 
     def _begin(self, watch: _Watch, at: float) -> None:
-        watch.due = at
         watch.ok = self._answers(watch.probe, at)
         timeout = watch.probe.check.timeout
         self._agenda.at(at + (min(ANSWER, timeout) if watch.ok else timeout), partial(self._end, watch))
@@ -88,9 +88,9 @@ class Prober:
         self._take(watch, Result(watch.ok, self._wall(at), 0.0), at)
         check = watch.probe.check
         between = gap(watch.track, check)
-        due, _ = following(watch.grid, watch.due, check.interval, between, at, retried=watch.retry)
+        watch.due, _ = following(watch.grid, watch.due, check.interval, between, at, retried=watch.retry)
         watch.retry = between < check.interval
-        self._agenda.at(due, partial(self._begin, watch))
+        self._agenda.at(max(at, watch.due), partial(self._begin, watch))
 
     def _take(self, watch: _Watch, result: Result, at: float) -> None:
         if self._storm is not None:
