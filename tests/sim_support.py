@@ -81,7 +81,8 @@ def actions_of(seed: int) -> tuple[Action, ...]:
 
 def told(seed: int) -> str:
     """What a failing seed says, so that it can be looked at by `geodns simulate`."""
-    return f"seed {seed}: {[event.text for event in (*faults_of(seed), *actions_of(seed))]}"
+    events: tuple[Fault | Action, ...] = (*faults_of(seed), *actions_of(seed))
+    return f"seed {seed}: {[event.text for event in events]}"
 
 
 def check_of(model: Model) -> Check:
