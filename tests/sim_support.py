@@ -79,9 +79,9 @@ def actions_of(seed: int) -> tuple[Action, ...]:
     return (Action(at, Change(WEIGHT, subject, value=chance.randrange(1, 100)), lasts),)
 
 
-def told(seed: int) -> str:
+def told(seed: int, faults: tuple[Fault, ...] | None = None) -> str:
     """What a failing seed says, so that it can be looked at by `geodns simulate`."""
-    events: tuple[Fault | Action, ...] = (*faults_of(seed), *actions_of(seed))
+    events: tuple[Fault | Action, ...] = (*(faults or faults_of(seed)), *actions_of(seed))
     return f"seed {seed}: {[event.text for event in events]}"
 
 

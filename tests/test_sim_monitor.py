@@ -59,7 +59,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.passed
 
 
-class _Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Skipping(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
