@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from readme_support import ROOT
@@ -148,11 +149,12 @@ def test_a_weight_moves_its_share(model: Model) -> None:
 def test_what_the_guard_refuses_is_not_done_unless_anyway(model: Model) -> None:
     pauses = [Action(float(at), Change(PAUSE, region)) for at, region in enumerate(("a", "b", "home"), 20)]
     outcome = simulated(model, actions=tuple(pauses))
-    (refusal,) = outcome.refused
-    assert refusal.startswith("pause home at 22s: pausing home would leave clients of www.z.test")
+    assert list(outcome.refused) == pauses[2:]
+    assert outcome.refused[pauses[2]].startswith("pausing home would leave clients of www.z.test without")
+    assert pauses[2].text not in {switch.text for seen in outcome.seen for switch in seen.switches}
     assert not any(seen.empty for seen in outcome.seen)
     outcome = simulated(model, actions=(*pauses[:2], replace(pauses[2], anyway=True)))
-    assert outcome.refused == ()
+    assert not outcome.refused
     assert all(seen.empty for seen in outcome.seen)
 
 
@@ -260,16 +262,21 @@ def test_events_of_a_seed_can_be_given_again(world: World) -> None:
             assert actions.parse(action.text, world) == action
 
 
-def test_the_reference_s_example_runs(
+def test_the_reference_s_examples_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = (ROOT / "docs" / "simulate.md").read_text().partition("```sh\n")[2].partition("\n```")[0]
+    paper = (ROOT / "docs" / "simulate.md").read_text()
+    commands = paper.partition("```sh\n")[2].partition("\n```")[0].splitlines()
+    (tmp_path / "faults.yaml").write_text(paper.partition("```yaml\n")[2].partition("\n```")[0])
     (tmp_path / "zones").symlink_to(ROOT / "zones")
     monkeypatch.chdir(tmp_path)
-    assert run(shlex.split(command)[1:]) == 0
-    said = capsys.readouterr().out
-    assert "www.gslb.example.com. through honest resolvers" in said
-    assert "failed" in (tmp_path / "report.svg").read_text()
+    assert len(commands) == 2
+    for command in commands:
+        assert run(shlex.split(command)[1:]) == 0
+        assert "www.gslb.example.com. through honest resolvers" in capsys.readouterr().out
+        picture = ElementTree.fromstring((tmp_path / "report.svg").read_text())
+        words = [element.text for element in picture.iter() if element.text]
+        assert {"cn-south", "failed", "region cn-south down at 60s for 180s"} <= set(words)
 
 
 @pytest.mark.parametrize(

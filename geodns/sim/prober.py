@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from geodns.core.health import Health, Probe, Result, Track, fold, gap
@@ -49,7 +50,8 @@ class _Watch:
 
 class Prober:
     """`answers` says whether a probe that begins at a moment will be answered; `wall` what the clock shows
-    then; `tell` gets what changed. The first rounds begin at `start`. Without a `storm` nothing is suspected.
+    then; `tell` gets what changed. The first rounds begin at `start`. Without a `storm` nothing is suspected;
+    `suspicions` are from when until when the prober suspected itself, infinite where it does still.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Prober:
         self._tell = tell
         self._storm = storm
         self._judging = False
+        self.suspicions: list[tuple[float, float]] = []
         self._watches: dict[Probe, _Watch] = {}
         for probe in probes:
             interval, part = probe.check.interval, phase(probe.id)
@@ -110,6 +113,7 @@ class Prober:
             storm.strike(watch.probe, watch.track, at)
         if storm.suspected and not storm.large():
             storm.pass_over()
+            self.suspicions[-1] = (self.suspicions[-1][0], at)
         elif not storm.suspected and not self._judging and storm.large():
             self._judging = True
             self._agenda.at(at + PATIENCE, partial(self._judge, storm))
@@ -118,6 +122,7 @@ class Prober:
         self._judging = False
         if not storm.judge(at):
             return
+        self.suspicions.append((at, inf))
         told = {}
         for probe, struck in storm.struck.items():
             watch = self._watches[probe]

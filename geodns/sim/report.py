@@ -18,7 +18,8 @@ def text(scene: Scene, outcome: Outcome, length: float, bounds: Mapping[str, flo
     """`bounds`: for each name, the seconds that a failure may be told by honest resolvers."""
     lines = [f"fault: {f.text}" + (f" ({UNSEEN})" if f.partial else "") for f in scene.faults]
     lines += [f"action: {action.text}" for action in scene.actions]
-    lines += [f"refused: {refusal}" for refusal in outcome.refused]
+    lines += [f"refused: {action.text}: {why}" for action, why in outcome.refused.items()]
+    lines += [_suspicion(*span) for span in outcome.suspicions]
     lines += [f"{duration.text(length)} of virtual time, {len(outcome.flips)} changes of verdicts"]
     columns = spans(length, COLUMNS)
     for seen in outcome.seen:
@@ -29,6 +30,11 @@ def text(scene: Scene, outcome: Outcome, length: float, bounds: Mapping[str, flo
     for load in outcome.loads:
         lines += ["", *_load(load, columns)]
     return "\n".join(lines)
+
+
+def _suspicion(begins: float, ends: float) -> str:
+    until = f"{ends:.1f} s" if isfinite(ends) else "the end"
+    return f"the prober suspected itself from {begins:.1f} s to {until}: verdicts stayed as they were"
 
 
 def _figures(seen: Seen, bound: float) -> Iterator[str]:

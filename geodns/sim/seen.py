@@ -17,7 +17,7 @@ Capacities = Mapping[tuple[str, str], float]  # by (pool, region): connections a
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A subject that nobody should be told of from one moment to another: lost whole, or paused."""
+    """A subject that nobody should be told of from one moment to another: lost or dying, or paused."""
 
     text: str
     subject: str
@@ -31,7 +31,7 @@ class Outage:
 def outages(faults: Iterable[Fault], actions: Iterable[Action]) -> tuple[Outage, ...]:
     """Those that have one beginning and one end, in the order of their beginnings."""
     found = [
-        Outage(fault.text, fault.subject, fault.at + fault.rising, fault.until)
+        Outage(fault.text, fault.subject, fault.at, fault.until)
         for fault in faults
         if fault.subject and fault.share == 1 and not fault.every and not fault.partial
     ]
@@ -67,8 +67,9 @@ class Turnover:
 class Switch:
     """An outage as the clients behind resolvers of one manner saw it, in seconds.
 
-    `left`: until the last one was led elsewhere, infinite where one never was; `first`, `last`: from the
-    end until the first and the last were led there again. `away` of `of` resolvers had not been at the end.
+    `left`: until the last one was led elsewhere, infinite where one never was; `first`, `last`: from the end
+    until the first and the last were led there again, infinite where none was. `away` of `of` resolvers had
+    not been when all was over, unless the outage was not.
     """
 
     text: str
@@ -88,7 +89,8 @@ def switch(outage: Outage, turns: Iterable[Turnover], length: float) -> Switch |
     backs = [back for _, back in met if back is not None]
     stayed = left >= min(outage.ends, length) - outage.begins
     first, last = (min(backs), max(backs)) if backs else (inf, inf)
-    return Switch(outage.text, inf if stayed else left, first, last, len(met) - len(backs), len(met))
+    away = len(met) - len(backs) if outage.ends < length else 0
+    return Switch(outage.text, inf if stayed else left, first, last, away, len(met))
 
 
 @dataclass(slots=True)

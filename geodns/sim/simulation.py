@@ -76,13 +76,15 @@ class Flip:
 class Outcome:
     """`digest` stands for every octet that was answered: equal runs have equal ones.
 
-    `refused`: the actions that a guard kept from being done, and why.
+    `refused`: why a guard kept an action from being done, by the action. `suspicions`: from when until when
+    the prober suspected itself.
     """
 
     seen: tuple[Seen, ...]
     loads: tuple[Load, ...]
     flips: tuple[Flip, ...]
-    refused: tuple[str, ...]
+    refused: Mapping[Action, str]
+    suspicions: tuple[tuple[float, float], ...]
     digest: int
 
 
@@ -121,7 +123,7 @@ class Simulation:
         self.chance = Random(seed)
         self.agenda = Agenda()
         self.flips: list[Flip] = []
-        self.refused: list[str] = []
+        self.refused: dict[Action, str] = {}
         self.digest = 0
         self.now = float(-SETTLE)
         self.world, _ = apply(World(), Loaded(model, _steered(model)))
@@ -146,7 +148,9 @@ class Simulation:
             self.agenda.at(edge, self._look)
         for action in scene.actions:
             self.agenda.at(action.at, partial(self._act, action))
-        Prober(self.probed, self.agenda, -SETTLE, self._answers, self.wall, self._observe, scene.storm)
+        self.prober = Prober(
+            self.probed, self.agenda, -SETTLE, self._answers, self.wall, self._observe, scene.storm
+        )
 
     def run(self, length: float) -> Outcome:
         """`length` seconds from the first reported one on."""
@@ -161,7 +165,8 @@ class Simulation:
         for seen in self.seen:
             seen.switches = tuple(self._switches(seen, length))
         borne = loads(self.seen, self.scene.capacities)
-        return Outcome(tuple(self.seen), borne, tuple(self.flips), tuple(self.refused), self.digest)
+        suspicions = tuple(self.prober.suspicions)
+        return Outcome(tuple(self.seen), borne, tuple(self.flips), self.refused, suspicions, self.digest)
 
     def wall(self, at: float) -> float:
         """What the clock shows (Unix seconds) that geodns reads."""
@@ -187,7 +192,7 @@ class Simulation:
         batch = planned(self.world, asked, now)
         refusal = guard(self.world, apply(self.world, batch)[0], said(action.change))
         if refusal is not None and not action.anyway:
-            self.refused.append(f"{action.text}: {refusal}")
+            self.refused[action] = str(refusal)
             return
         self._take(batch)
         self._look(at)
@@ -303,8 +308,9 @@ class Simulation:
 
     def _switches(self, seen: Seen, length: float) -> Iterator[Switch]:
         rows = [row for row in self.rows if row.seen is seen]
+        refused = {action.text for action in self.refused}
         for i, outage in enumerate(self.outages):
-            met = switch(outage, [row.turns[i] for row in rows], length)
+            met = None if outage.text in refused else switch(outage, [row.turns[i] for row in rows], length)
             if met is not None:
                 yield met
 
@@ -314,7 +320,7 @@ def _steered(model: Model) -> dict[tuple[str, str], tuple[str, ...]]:
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for steer in (steer for zone in model.zones for steer in zone.steers):
         key = (steer.pool, steer.policy)
-        found[key] = (*found.get(key, ()), to_text(steer.owner))
+        found[key] = (*found.get(key, ()), to_text(steer.owner).rstrip("."))
     return found
 
 

@@ -39,7 +39,7 @@ class ClientForm(Form):
     """Clients of one network. What is said of their place goes before what the databases know."""
 
     network: Network
-    line: Given[Id] = None
+    line: Given[Text] = None
     asn: Given[Asn] = None
     country: Given[Country] = None
     subdivision: Given[Subdivision] = None
