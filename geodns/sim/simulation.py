@@ -316,12 +316,9 @@ class Simulation:
 
 
 def _steered(model: Model) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The names that are steered by each pool and policy: whom a guard tells."""
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
-    for steer in (steer for zone in model.zones for steer in zone.steers):
-        key = (steer.pool, steer.policy)
-        found[key] = (*found.get(key, ()), to_text(steer.owner).rstrip("."))
-    return found
+    """A name that is steered by each pool and policy: whom a guard tells."""
+    steers = [steer for zone in model.zones for steer in zone.steers]
+    return {(steer.pool, steer.policy): (to_text(steer.owner).rstrip("."),) for steer in reversed(steers)}
 
 
 def _watched(model: Model) -> dict[Probe, list[Subject]]:
