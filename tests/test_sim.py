@@ -150,7 +150,7 @@ def test_what_the_guard_refuses_is_not_done_unless_anyway(model: Model) -> None:
     pauses = [Action(float(at), Change(PAUSE, region)) for at, region in enumerate(("a", "b", "home"), 20)]
     outcome = simulated(model, actions=tuple(pauses))
     assert list(outcome.refused) == pauses[2:]
-    assert outcome.refused[pauses[2]].startswith("pausing home would leave clients of www.z.test without")
+    assert outcome.refused[pauses[2]].startswith("pausing home")
     assert pauses[2].text not in {switch.text for seen in outcome.seen for switch in seen.switches}
     assert not any(seen.empty for seen in outcome.seen)
     outcome = simulated(model, actions=(*pauses[:2], replace(pauses[2], anyway=True)))
