@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import pytest
 from sim_support import (
@@ -18,6 +19,7 @@ from sim_support import (
     check_of,
     faults_of,
     model_of,
+    scene,
     simulated,
     steer_of,
     told,
@@ -25,14 +27,16 @@ from sim_support import (
 
 from geodns.core.failover import detection, worst_case
 from geodns.core.health import MOST_HELD, Probe, Result, Track, Verdict, fold
+from geodns.core.rounds import phase
 from geodns.model import Check, Model
 from geodns.sim import prober
 from geodns.sim.faults import Fault
 from geodns.sim.resolvers import Manner
-from geodns.sim.simulation import Flip, Outcome
+from geodns.sim.simulation import SETTLE, Flip, Outcome, Simulation
 
 SEEDS = int(os.environ.get("SEEDS", "2100"))
-NEAR = 0.95  # of a bound that the worst of 300 seeds comes to at least
+AIMED = 40  # seeds of each world in which a loss begins just after a probe
+NEAR = 0.98  # of a bound that the worst of these comes to at least
 WORLDS = {  # check and TTL; 5 s is the least TTL, which no doubt lowers
     "usual": (USUAL, "15s"),
     "short TTL": (USUAL, "5s"),
@@ -157,48 +161,57 @@ def quickest(check: Check, verdict: Verdict) -> float:
 
 
 def test_nothing_lost_is_told_for_longer_than_what_check_prints(shown: dict[str, Shown]) -> None:
-    """And the seeds come near enough to what is printed that it could be no tenth less."""
     for world in shown.values():
         assert world.wrong <= sharpest(world.model) <= worst_case(world.model, steer_of(world.model))
     nearest = {name: w.wrong / worst_case(w.model, steer_of(w.model)) for name, w in shown.items()}
     print("worst of the bound:", {name: f"{share:.1%}" for name, share in nearest.items()})
-    assert sum(share >= NEAR for share in nearest.values()) >= len(WORLDS) - 1
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_and_the_worst_seed_comes_near_to_it(shown: dict[str, Shown], name: str) -> None:
-    world = shown[name]
-    assert world.wrong >= NEAR * sharpest(world.model)
+def test_nor_is_anything_to_spare(models: dict[str, Model], name: str) -> None:
+    """A bound that is a fiftieth less does not hold; what is printed has a round to spare where a doubt may
+    lower the TTL, and none elsewhere.
+    """
+    model = models[name]
+    worst, sharp, printed = aimed(model), sharpest(model), worst_case(model, steer_of(model))
+    print(f"{name}: {worst:.2f} s of {sharp:g} s, {printed:g} s printed")
+    assert NEAR * sharp <= worst <= sharp
+    assert printed - sharp == (check_of(model).interval if name == "usual" else 0)
 
 
 def slower(track: Track, result: Result, check: Check) -> Track:
+    """Falls a round later. Where one probe decides that costs nothing: a doubt announces the second."""
     return fold(track, result, replace(check, fall=check.fall + 1, fall_of=0))
 
 
-def longer(track: Track, result: Result, check: Check) -> Track:
-    """A verdict that the world hears of, with no doubt told before."""
+def silent(track: Track, result: Result, check: Check) -> Track:
+    """Keeps its doubts to itself, which matters where the TTL is more than the least."""
     folded = fold(track, result, check)
     return replace(folded, health=replace(folded.health, doubt_until=0.0))
 
 
-@pytest.mark.parametrize("broken", [slower, longer])
-@pytest.mark.parametrize("name", ["usual", "short TTL", "window"])
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [*((slower, name) for name in WORLDS if name != "one"), (silent, "usual")],
+    ids=lambda part: getattr(part, "__name__", part),
+)
 def test_a_round_more_is_caught(
     models: dict[str, Model], name: str, broken: Callable[..., Track], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What falls a round later, and what keeps its doubts to itself where the TTL is more than the least."""
     monkeypatch.setattr(prober, "fold", broken)
-    worst = max(wrong_of(simulated(models[name], faults, seed)) for seed, faults in losses(300))
-    caught = worst > sharpest(models[name])
-    assert caught == (broken is slower or name == "usual")
+    assert aimed(models[name]) > sharpest(models[name])
 
 
-def losses(count: int) -> Iterator[tuple[int, tuple[Fault, ...]]]:
-    """Seeds in which something is lost whole."""
-    for seed in range(count):
-        faults = faults_of(seed)
-        if not any(map(isolated, faults)) and any(f.subject and f.share == 1 for f in faults):
-            yield seed, faults
+def aimed(model: Model) -> float:
+    """The longest that an endpoint is told of that is lost just after a probe of it began."""
+    return max(wrong_of(simulated(model, (loss(model),), seed, 70.0)) for seed in range(AIMED))
+
+
+def loss(model: Model) -> Fault:
+    (probe,) = (probe for probe in Simulation(scene(model), 0).probed if probe.address == "192.0.2.1")
+    interval = probe.check.interval
+    first = phase(probe.id) * interval - SETTLE
+    return Fault(first + ceil(SETTLE / interval) * interval + 0.001, 70.0, "a:z.test/web:192.0.2.1")
 
 
 def test_verdicts_turn_no_faster_than_their_rounds_and_some_as_fast(shown: dict[str, Shown]) -> None:
