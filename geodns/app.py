@@ -31,7 +31,6 @@ from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
-from geodns.core.steer.odds import available
 from geodns.core.table import Sheet
 from geodns.core.world import Event, Observed, Overridden, World, apply, probes
 from geodns.errors import ConfigError, GeodnsError
@@ -42,6 +41,7 @@ from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
+from geodns.outages import Outages
 from geodns.preparing import Prepared, catch_up, prepare, relocate
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
@@ -54,7 +54,6 @@ from geodns.verdicts import Verdicts
 TICK = 0.25  # seconds between looks at the clock: how late a pause may end, how old `now` may be
 FOLLOW = 5.0  # seconds between looks at the database files
 OTHER_FILES = 256  # open ones beside TCP connections and probes: sockets, state, databases, the API's clients
-MAX_TOLD = 10  # pools named in a line of the log
 
 log = structlog.get_logger("geodns")
 
@@ -83,7 +82,7 @@ class Server:
         self.replay: Replay
         self._watcher = watcher
         self._loading = asyncio.Lock()
-        self._out: set[str] = set()  # ids of the pools without an available region, as last told
+        self.outages = Outages()
         self._asked = False  # a reload that has not begun to read
         self._found: loading.Found = frozenset()  # the files as they were when last read
         self._stop = asyncio.Event()
@@ -224,7 +223,7 @@ class Server:
                 why = f"startup_wait is over, {late} of {of} probes did not answer"
         self.verdicts.flush()
         self.readiness = Readiness(ready=not self._stop.is_set(), why=why)
-        self._tell_outages(frozenset(self.world.pools))
+        self.outages.tell(self.world, frozenset(self.world.pools))
 
     # the query's way
 
@@ -242,7 +241,7 @@ class Server:
         self.journal.observed(before, event)
         self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
-            self._tell_outages(touched)
+            self.outages.tell(self.world, touched)
         if self._watcher is not None and isinstance(event, Observed):
             self._watcher(before, self.world, event.health)
 
@@ -250,23 +249,13 @@ class Server:
         self.replay.publish(sheets)
         self.replay.collect()
 
-    def _tell_outages(self, touched: frozenset[str]) -> None:
-        """Log which pools lost their last available region, and which got one back: one line for all."""
-        pools = [pool for pool in map(self.world.pools.get, touched) if pool is not None]
-        out = {p.id for p in pools if not any(available(p, region, self.world) for region in p.regions)}
-        lost, back = sorted(out - self._out), sorted((self._out & touched) - out)
-        self._out = (self._out - touched) | out
-        if lost:
-            log.error("no region is available", pools=lost[:MAX_TOLD], more=max(0, len(lost) - MAX_TOLD))
-        if back:
-            log.info("available again", pools=back[:MAX_TOLD], more=max(0, len(back) - MAX_TOLD))
-
     # files
 
     def _request(self) -> Request:
         kinds = frozenset(self.databases.current)
         settings, zones = self.settings, self.secondaries.zones
-        return Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, zones)
+        powers = loading.powers_of(settings)
+        return Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, zones, powers)
 
     def _serials(self, digests: Mapping[str, str]) -> Mapping[str, int]:
         return self.store.serials(digests, time.time())
@@ -302,7 +291,7 @@ class Server:
             self._adopt(prepared)
             self.reloads["ok"] += 1
             if self.readiness.ready:
-                self._tell_outages(frozenset(self.world.pools))
+                self.outages.tell(self.world, frozenset(self.world.pools))
             log.info("reloaded", zones=len(reading.zones), names=sum(zone.names for zone in reading.zones))
 
     def _adopt(self, prepared: Prepared) -> None:
@@ -319,7 +308,6 @@ class Server:
         self.world, self.sheets = world, sheets
         self.reading, self.geography = prepared.reading, prepared.geography
         self.secondaries.adopt(self.reading.contents)
-        self._out &= self.world.pools.keys()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
         gc.set_threshold(5_000, 2, 100_000)  # queries leave none behind, and none shall wait for a long walk
         gc.enable()

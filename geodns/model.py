@@ -6,7 +6,7 @@ says otherwise; rdata is in uncompressed wire form, so that nobody has to parse 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -58,10 +58,17 @@ class Check:
     header and the TLS server name (SNI) unless `sni` says another. `port` None: the endpoint's own port,
     else 443 for https and tls, 80 for http, 53 for dns; tcp needs one. A dns check asks for `query` and
     `record` (a type), over `transport`; `answer` is rdata in presentation form that must be told.
+    `probe`: the host or address that is probed, whatever the endpoint's is.
+
+    An exec check runs `command`: a program by its whole path, and its arguments.
+
+    A check of kind `follow` is never probed: it is as well as its parts, `of`, of which `need` must be up
+    (0: all).
     """
 
-    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp"
+    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp" | "exec" | "follow"
     port: int | None = None
+    probe: str | None = None
     interval: float = 3.0
     timeout: float = 2.0
     retry_interval: float | None = None
@@ -83,6 +90,16 @@ class Check:
     rcode: str = "NOERROR"
     answer: str | None = None
     transport: str = "udp"
+    command: tuple[str, ...] = ()
+    of: tuple[Check, ...] = ()
+    need: int = 0
+
+    def leaves(self) -> Iterator[Check]:
+        """The checks that are probed: this one, or those that its parts come to."""
+        if not self.of:
+            yield self
+        for part in self.of:
+            yield from part.leaves()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +131,26 @@ class Minimum:
 
 @dataclass(frozen=True, slots=True)
 class PoolRegion:
+    """`capacity`: how much load it can bear, in whatever unit its load is told in."""
+
     region: str
     endpoints: tuple[Endpoint, ...]
     minimum_healthy: Minimum = Minimum()
+    capacity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What operators' changes may not do to a pool. `id`: the pool's, or the guard's own, qualified like it.
+
+    At least `at_least` regions serve; at most one of `never_together` is taken out by hand, and at most
+    `max_paused` percent of what could serve (None: no such rule).
+    """
+
+    id: str
+    at_least: int = 0
+    never_together: tuple[str, ...] = ()
+    max_paused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +158,9 @@ class Pool:
     """One service. `id` is `web` when shared, `gslb.example.com/web` when a zone's own.
 
     `answers` None means all. `backup` holds addresses (text) for when_all_down `backup`.
-    `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses.
+    `panic`: the percent of healthy ones below which health is ignored (None: never while a region serves).
+    `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses. `guards` are
+    all that hold here; they decide no answer, so that two pools are the same without regard to them.
     """
 
     id: str
@@ -135,6 +171,8 @@ class Pool:
     answers: int | None = 1
     when_all_down: AllDown = AllDown.SERVE
     backup: tuple[str, ...] = ()
+    panic: int | None = None
+    guards: tuple[Guard, ...] = field(default=(), compare=False)
     position: Position = field(default=NOWHERE, compare=False)
 
     def region(self, region_id: str) -> PoolRegion | None:

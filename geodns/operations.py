@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING
 import structlog
 
 from geodns.admin.control import Applied, Readiness
+from geodns.admin.feed import Feed
 from geodns.core import names
 from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
+from geodns.core.failover import Failover
 from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
-from geodns.core.verbs import Asked, planned, said
+from geodns.core.rules import Broken
+from geodns.core.steer.odds import failing_open
+from geodns.core.verbs import Asked, overruled, planned, said
 from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
 from geodns.errors import GeodnsError, StoreError
 from geodns.geo.locate import Geography
@@ -33,7 +37,7 @@ from geodns.samples import Totals, samples
 if TYPE_CHECKING:
     from geodns.app import Server
 
-MAX_SAID = 3  # changes of a batch that a refusal names
+MAX_FAILOVERS = 1000
 
 log = structlog.get_logger("geodns")
 
@@ -65,11 +69,13 @@ class Operations:
             before, now = server.world, time.time()
             batch = planned(before, asked, now)
             after, touched = apply(before, batch)
-            refused = guard(before, after, _said(asked))
-            entries = [] if refused is None else [_judged(asked, refused, now)]
-            if refused is not None and not asked.force:
-                server.journal.note(*([] if asked.dry_run else entries))
-                raise refused
+            try:
+                broken = overruled(asked, guard(before, after))
+            except Refused as refused:
+                if not asked.dry_run:
+                    server.journal.note(*_judged(asked, REFUSE, refused.broken, now))
+                raise
+            entries = _judged(asked, OVERRULE, broken, now)
             if batch.changes and not asked.dry_run:
                 entries += of_batch(before, batch, now, asked.actor, asked.reason)
                 await self._take(batch, entries)
@@ -77,7 +83,8 @@ class Operations:
                     log.info(said(change), reason=asked.reason, actor=asked.actor, until=change.until)
                 after, now = server.world, time.time()
             ttls = [spec.ttl for spec in server.sheets.specs if spec.pool in touched]
-            return Applied(before, batch, after, now, now + max(ttls, default=0))
+            rules = tuple(b.rule for b in broken)
+            return Applied(before, batch, after, now, now + max(ttls, default=0), rules)
 
     async def end_overrides(self) -> None:
         """Lift the overrides whose time is over."""
@@ -109,6 +116,7 @@ class Operations:
             server.journal.give_back(waiting)
             raise
         server.apply(batch)
+        server.journal.feed.tell(entries)
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         return await self._server.journal.read(wanted, limit)
@@ -118,7 +126,6 @@ class Operations:
 
     def status(self) -> Mapping[str, object]:
         server = self._server
-        slowest = server.reading.slowest
         return {
             "version": version("geodns"),
             **server.lane.told(),
@@ -133,10 +140,16 @@ class Operations:
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
             "overrides": [asdict(override) for override in server.world.overrides.values()],
-            "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
+            "failing_open": [
+                id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
+            ],
+            "failover": _failover(server.reading.failovers, server.settings.failover_budget),
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,
         }
+
+    def feed(self) -> Feed:
+        return self._server.journal.feed
 
     def metrics(self) -> bytes:
         return exposition(samples(self._server, self._totals))
@@ -146,15 +159,17 @@ class Operations:
         self._totals.book(self._server)
 
 
-def _judged(asked: Asked, refused: Refused, now: float) -> Entry:
-    """What the audit has of a refusal, or of one that was overruled."""
-    action, told = OVERRULE if asked.force else REFUSE, {"rule": refused.code, "detail": str(refused)}
-    return Entry(now, action, asked.changes[0].subject, asked.actor, asked.reason, "", text(told))
+def _failover(found: tuple[Failover, ...], budget: float) -> Mapping[str, object]:
+    """How long failures may be told: of every pool and TTL that names are steered with, the slowest first."""
+    records = [asdict(each) | {"seconds": each.seconds} for each in found[:MAX_FAILOVERS]]
+    return {"budget": budget, "records": records, "more": len(found[MAX_FAILOVERS:])}
 
 
-def _said(asked: Asked) -> str:
-    words = [said(change) for change in asked.changes]
-    return ", ".join(words[:MAX_SAID]) + (f" and {len(words) - MAX_SAID} more" if words[MAX_SAID:] else "")
+def _judged(asked: Asked, action: str, broken: tuple[Broken, ...], now: float) -> list[Entry]:
+    """What the audit has of rules that a change was refused for, or that were overruled."""
+    subject = asked.changes[0].subject
+    told = [text({"rule": b.rule, "detail": b.detail}) for b in broken]
+    return [Entry(now, action, subject, asked.actor, asked.reason, "", after) for after in told]
 
 
 def explained(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from geodns.core.health import Verdict
 from geodns.core.limit import OUTCOMES
 from geodns.core.overrides import KINDS
-from geodns.core.steer.odds import available
+from geodns.core.steer.odds import available, failing_open
 from geodns.core.world import World, families
 from geodns.observe.metrics import Samples
 
@@ -63,7 +63,6 @@ def samples(server: Server, totals: Totals) -> Samples:
     """Everything that a scrape shows."""
     queries, answers, opened = totals.now(server)
     world, replay, monitor, limiter = server.world, server.replay, server.monitor, server.lane.limiter
-    slowest = server.reading.slowest
     databases = server.geography.describe(time.time())
     return Samples(
         build={(version("geodns"), server.lane.name, platform.python_version()): 1},
@@ -99,7 +98,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         **_health(world),
         paused={(region,): world.paused(region) is not None for region in world.regions},
         overrides={(kind,): sum(k == kind for k, _ in world.overrides) for kind in KINDS},
-        worst_case={(slowest.name,): slowest.seconds} if slowest else {},
+        worst_case={(f.pool,): f.seconds for f in reversed(server.reading.failovers)},
         database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
         database_synthetic={(d.kind.value,): d.synthetic for d in databases},
         reloads={(result,): count for result, count in server.reloads.items()},
@@ -109,7 +108,11 @@ def samples(server: Server, totals: Totals) -> Samples:
         **_secondaries(server),
         state_errors={(): server.verdicts.errors + server.journal.errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
-        admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
+        admin_cut={
+            ("bound",): server.admin.stats.refused,
+            ("slow",): server.admin.stats.cut,
+            ("slow reader",): server.journal.feed.slow,
+        },
     )
 
 
@@ -182,4 +185,5 @@ def _health(world: World) -> dict[str, Numbers]:
                     if verdict is not Verdict.UNKNOWN:
                         key = (pool.id, region.region, endpoint.name, str(family))
                         up[key] = verdict is Verdict.UP
-    return {"endpoint_up": up, "endpoints": dict(counts), "available": usable}
+    opened: Numbers = {(pool.id,): failing_open(pool, world) for pool in world.pools.values()}
+    return {"endpoint_up": up, "endpoints": dict(counts), "available": usable, "failing_open": opened}

@@ -193,7 +193,8 @@ def _placed(located: Located, form: ClientForm, lines: Mapping[str, Line]) -> Lo
 
 def capacities(model: Model) -> dict[tuple[str, str], float]:
     """What the files say that each pool's regions bear, in connections a second."""
-    return {}
+    held = ((pool.id, region) for pool in model.pools.values() for region in pool.regions)
+    return {(pool, here.region): float(here.capacity) for pool, here in held if here.capacity}
 
 
 def _capacity(stage: _Stage, script: Script) -> dict[tuple[str, str], float]:

@@ -144,6 +144,7 @@ def pool(id_: str, policy_id: str, chance: Random) -> Pool:
     targets = chance.random() < 0.2
     number = chance.randrange(1, 5)
     regions = []
+    sized = chance.random() < 0.4
     for region in chance.sample(REGIONS, chance.randrange(1, 6)):
         endpoints = tuple(
             endpoint(number + i, targets, chance) for i in range(chance.choice((1, 1, 2, 2, 3, 5)))
@@ -152,7 +153,8 @@ def pool(id_: str, policy_id: str, chance: Random) -> Pool:
         minimum = chance.choice((Minimum(), Minimum(), Minimum(2), Minimum(percent=50), Minimum(percent=100)))
         if minimum.count > len(endpoints):
             minimum = Minimum()
-        regions.append(PoolRegion(region, endpoints, minimum))
+        capacity = chance.choice((1, 50, 100, 1000)) if sized else None
+        regions.append(PoolRegion(region, endpoints, minimum, capacity))
     down = chance.choice(tuple(AllDown)[: 2 if targets else 3]) if chance.random() < 0.5 else AllDown.SERVE
     if targets and down is AllDown.BACKUP:
         down = AllDown.NODATA
@@ -165,6 +167,7 @@ def pool(id_: str, policy_id: str, chance: Random) -> Pool:
         answers=1 if targets else chance.choice((1, 1, 2, 3, None)),
         when_all_down=down,
         backup=("192.0.2.250", "2001:db8:ffff::fa") if down is AllDown.BACKUP else (),
+        panic=chance.choice((None, None, None, 30, 60, 100)) if down is AllDown.SERVE else None,
     )
 
 

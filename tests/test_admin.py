@@ -139,13 +139,17 @@ class TestPause:
             (True, "api"),
         ]
 
-    async def test_of_the_last_region_is_refused_unless_forced(self, api: Api) -> None:
+    async def test_of_the_last_region_is_refused_unless_overruled(self, api: Api) -> None:
         api.control.state = with_paused(api.control.state, "cn-north", "eu-west")
         refused = await api("PUT", PAUSE, {"reason": "x"})
         assert (refused.status, refused.body["code"]) == (409, "leaves-no-region")
         assert refused.body["names"] == ["www.example.com."]
         assert "www.example.com." in refused.body["detail"]
-        assert (await api("PUT", PAUSE, {"reason": "x", "force": True})).status == 200
+        assert refused.body["rules"][0]["rule"] == "leaves-no-region"
+        other = await api("PUT", PAUSE, {"reason": "x", "overrule": ["at-least:web"]})
+        assert other.status == 409
+        made = await api("PUT", PAUSE, {"reason": "x", "overrule": ["leaves-no-region"]})
+        assert (made.status, made.body["overruled"]) == (200, ["leaves-no-region"])
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE"])
     async def test_of_an_unknown_region_names_the_known(self, api: Api, method: str) -> None:

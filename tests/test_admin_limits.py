@@ -29,7 +29,7 @@ BAD_BODIES: list[tuple[object, str]] = [
     (b"", "the body is empty"),
     (b"{", "the body is no JSON: .* at line 1 column 2"),
     (b"\xff\xfe{", "the body is no JSON"),
-    (b"[]", "the body must be a JSON object with 'reason', 'for', 'force', 'actor'"),
+    (b"[]", "the body must be a JSON object with 'reason', 'for', 'overrule', 'actor'"),
     (b"[" * 100_0, "nested too deeply"),
     (b'{"reason": "a", "reason": "b"}', "a key twice"),
     (b'{"reason": "x", "for": NaN}', "NaN is no JSON value"),
@@ -42,9 +42,15 @@ BAD_BODIES: list[tuple[object, str]] = [
     ({"reason": "two\nlines"}, "'reason' must be one line"),
     ({"reason": "\ud800"}, "'reason' must be one line"),
     ({"reason": "x" * 501}, "at most 500 printable characters"),
-    ({"reason": "x", "reasons": "y"}, "unknown key 'reasons'; known are 'reason', 'for', 'force', 'actor'"),
+    (
+        {"reason": "x", "reasons": "y"},
+        "unknown key 'reasons'; known are 'reason', 'for', 'overrule', 'actor'",
+    ),
     ({"reason": "x", "\ud800": "y"}, "unknown key"),
-    ({"reason": "x", "force": "yes"}, "'force' must be true or false"),
+    ({"reason": "x", "dry_run": "yes"}, "'dry_run' must be true or false"),
+    ({"reason": "x", "overrule": "leaves-no-region"}, "'overrule' must be a list of at most 100 rules"),
+    ({"reason": "x", "overrule": [1]}, "'overrule' must be a list of at most 100 rules"),
+    ({"reason": "x", "force": True}, "unknown key 'force'"),
     ({"reason": "x", "for": True}, "'for' must be a duration such as 30m"),
     ({"reason": "x", "for": "soon"}, "'for': 'soon' is no duration: write 20, 20s, 30m"),
     ({"reason": "x", "for": -1}, "'for' must be at least 1s and at most 365d"),
@@ -112,7 +118,7 @@ class TestBadRequests:
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
             lambda x: (
                 st.lists(x, max_size=3)
-                | st.dictionaries(st.sampled_from(["reason", "for", "force", "actor", "x"]), x, max_size=5)
+                | st.dictionaries(st.sampled_from(["reason", "for", "overrule", "actor", "x"]), x, max_size=5)
             ),
             max_leaves=8,
         )

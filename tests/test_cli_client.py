@@ -15,6 +15,12 @@ from cli_support import Geodns, Running, closed_port, geodns, running
 from geodns.core.health import Verdict
 from geodns.core.verbs import Change
 
+FAILOVERS = [
+    {"pool": "web", "ttl": 15, "detection": None, "seconds": None, "names": 1, "examples": ["www"]},
+    {"pool": "img", "ttl": 29, "detection": 11.0, "seconds": 40.0, "names": 10, "examples": ["a", "b", "c"]},
+    {"pool": "api", "ttl": 15, "detection": 11.0, "seconds": 26.0, "names": 1, "examples": ["www"]},
+]
+
 
 class TestTalkingToTheServer:
     def test_regions(self, geodns: Geodns, running: Running) -> None:
@@ -43,7 +49,7 @@ class TestTalkingToTheServer:
         assert third.startswith("forgotten by resolvers by 2023-11-1")
         (asked,) = running.control.calls
         assert asked.changes == (Change("pause", "cn-south", until=NOW + 1800),)
-        assert (asked.reason, asked.force, "@" in asked.actor) == ("cable cut", False, True)
+        assert (asked.reason, asked.overrule, "@" in asked.actor) == ("cable cut", frozenset(), True)
 
     def test_resume(self, geodns: Geodns, running: Running) -> None:
         running.control.state = with_paused(running.control.state, "cn-south")
@@ -52,14 +58,16 @@ class TestTalkingToTheServer:
         )
         assert geodns("resume", "cn-south", "--url", running.url).out == "cn-south was not paused\n"
 
-    def test_a_refused_pause_says_whom_it_would_hit_and_can_be_forced(
+    def test_a_refused_pause_says_whom_it_would_hit_and_can_be_overruled(
         self, geodns: Geodns, running: Running
     ) -> None:
         running.control.state = with_paused(running.control.state, "cn-north", "eu-west")
         refused = geodns("pause", "cn-south", "-r", "x", "--url", running.url)
         assert (refused.code, refused.out) == (1, "")
-        assert refused.err.startswith("geodns: pausing cn-south would leave clients of www.example.com.")
-        assert geodns("pause", "cn-south", "-r", "x", "--force", "--url", running.url).code == 0
+        assert refused.err.startswith("geodns: pausing cn-south is refused: clients of www.example.com.")
+        assert refused.err.endswith("or overrule leaves-no-region\n")
+        made = geodns("pause", "cn-south", "-r", "x", "--overrule", "leaves-no-region", "--url", running.url)
+        assert (made.code, made.out.splitlines()[1]) == (0, "overruled: leaves-no-region")
 
     def test_json_is_the_apis_body_refusals_too(self, geodns: Geodns, running: Running) -> None:
         done = geodns("pause", "cn-south", "-r", "x", "-o", "json", "--url", running.url)
@@ -79,16 +87,21 @@ class TestTalkingToTheServer:
             "problem": ["zones/a.yaml:3:1: unknown key 'tll' (did you mean 'ttl'?)"],
             "databases": [{"kind": "city", "type": "GeoLite2-City", "age_days": 3.2, "path": "/x.mmdb"}],
             "synthetic": True,
-            "failover": {"name": "www.gslb.example.com", "seconds": None},
+            "failover": {"budget": 30.0, "records": FAILOVERS},
             "probes": {"late": 0},
         }
         running.control.status = lambda: found  # type: ignore[method-assign]
         lines = geodns("status", "--url", running.url).out.splitlines()
-        assert "ready           yes: remembered verdicts" in lines
-        assert "zone            gslb.example.com. serial 7, 12 names" in lines
-        assert "NOT TAKEN       zones/a.yaml:3:1: unknown key 'tll' (did you mean 'ttl'?)" in lines
+        assert "ready       yes: remembered verdicts" in lines
+        assert "zone        gslb.example.com. serial 7, 12 names" in lines
+        assert "NOT TAKEN   zones/a.yaml:3:1: unknown key 'tll' (did you mean 'ttl'?)" in lines
         assert any("SYNTHETIC" in line for line in lines)
-        assert "worst failover  never: an endpoint has no check (www.gslb.example.com)" in lines
+        told = [line for line in lines if "(www" in line or "(a, b" in line]
+        assert told == [
+            "failover    never: an endpoint of web has no check (www)",
+            "            at most 40 s, OVER THE BUDGET: noticed after 11 s, TTL 29 s (a, b, c and 7 more)",
+            "            at most 26 s: noticed after 11 s, TTL 15 s (www)",
+        ]
 
     @pytest.mark.parametrize(
         ("found", "told"),

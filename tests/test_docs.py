@@ -80,7 +80,7 @@ def _says(cell: str, default: object) -> bool:
         case bool():
             return written == str(default).lower()
         case 0:
-            return cell == "the pool's"
+            return cell in ("the pool's", "`all`")
         case int() | float():
             return parse(written) == default
         case zone_schema.Minimum(count=count):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from admin_support import ANY, NEAREST, only, with_paused, with_verdict, world_of
 
-from geodns.core.guard import MAX_NAMES, Refused, guard
+from geodns.core.guard import MAX_NAMES, guard
 from geodns.core.health import Verdict
 from geodns.core.overrides import DOWN, FORCE, PAUSE, UP, WEIGHT, Override
+from geodns.core.rules import Broken
 from geodns.core.world import Overridden, World, apply
 from geodns.model import Nearest, Split, Step
 
@@ -43,15 +44,17 @@ REFUSED: list[tuple[str, str, list[tuple[tuple[Step, ...], bool]], str, str]] = 
 ]
 
 
-def changed(world: World, *overrides: Override) -> Refused | None:
-    """What the guard says to overrides that are set one after the other, all at once."""
+def changed(world: World, *overrides: Override) -> Broken | None:
+    """The only rule that overrides break which are set one after the other, all at once."""
     after = world
     for override in overrides:
         after, _ = apply(after, Overridden(override))
-    return guard(world, after, f"changing {overrides[0].subject}")
+    broken = guard(world, after)
+    assert len(broken) < 2
+    return broken[0] if broken else None
 
 
-def paused(world: World, subject: str) -> Refused | None:
+def paused(world: World, subject: str) -> Broken | None:
     return changed(world, Override(PAUSE, subject, "why", "who", 0.0))
 
 
@@ -70,9 +73,9 @@ def test_refuses(
     world = with_paused(world_of(regions, *rules), *before.split())
     refused = paused(world, region)
     assert refused is not None, why
-    assert refused.code == "leaves-no-region"
+    assert refused.rule == "leaves-no-region"
     assert refused.names == ("www.example.com.",)
-    assert region in str(refused) and "www.example.com." in str(refused)
+    assert "www.example.com." in refused.detail
 
 
 def test_a_pool_that_no_name_uses_is_nobodys_loss() -> None:
@@ -86,7 +89,7 @@ def test_many_names_are_told_by_example() -> None:
     refused = paused(world_of("a", ((NEAREST,), FREE), names=names), "a")
     assert refused is not None
     assert len(refused.names) == MAX_NAMES
-    assert "n02.example.com. and 27 more" in str(refused)
+    assert "n02.example.com. and 27 more" in refused.detail
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_the_last_healthy_region_is_kept_as_well(up: str, down: str, pause: str,
     for region in down.split():
         world = with_verdict(world, region, Verdict.DOWN)
     found = paused(world, pause)
-    assert (found.code if found else None) == ("leaves-no-healthy-region" if refused else None)
+    assert (found.rule if found else None) == ("leaves-no-healthy-region" if refused else None)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_a_verdict_by_hand_is_guarded_as_a_pause_is(override: Override, refused:
     world = with_verdict(world_of("a b", ((NEAREST,), FREE)), "b", Verdict.DOWN)
     world = with_verdict(world, "a", Verdict.UP)
     found = changed(world, override)
-    assert (found.code if found else None) == ("leaves-no-healthy-region" if refused else None)
+    assert (found.rule if found else None) == ("leaves-no-healthy-region" if refused else None)
 
 
 def test_changes_are_judged_together() -> None:

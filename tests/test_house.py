@@ -41,6 +41,7 @@ APP = (
     "native",
     "offline",
     "operations",
+    "outages",
     "preparing",
     "samples",
     "sampling",

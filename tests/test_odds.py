@@ -139,8 +139,36 @@ class Oracle:
             needed = Fraction(len(able) * minimum.percent, 100)
         return self.healthy(region, {UP}) >= max(1, needed)
 
+    def panics(self) -> bool:
+        """Whether less of what no operator took out is healthy than the pool asks for."""
+        if self.pool.panic is None:
+            return False
+        by_capacity = all(region.capacity for region in self.pool.regions)
+        healthy, left = Fraction(0), Fraction(0)
+        for region in self.pool.regions:
+            here, (family, able) = region.region, deciders(region)
+            mine = [
+                e
+                for e in able
+                if self.weather.is_open(here, e)
+                and self.weather.on(FORCE, f"{here}:p:{e.name}", f"{here}:p", here) != 0
+            ]
+            well = [e for e in mine if self.weather.verdict(here, e, family) is UP]
+            well = well if self.available(region) else []
+            lowest = min(e.tier for e in well or mine or able)
+            whole = sum(e.weight for e in able if e.tier == lowest)
+            one = {e.name: e.weight if whole else 1 for e in able if e.tier == lowest}
+            size = Fraction(region.capacity or 0, sum(one.values())) if by_capacity else 1
+            healthy += sum(one.get(e.name, 0) for e in well) * size
+            left += sum(one.get(e.name, 0) for e in mine) * size
+        return healthy < left * self.pool.panic / 100
+
     def shares(self) -> dict[str, Fraction]:
         """Each possible answer's share; nothing for NODATA."""
+        if self.panics():
+            calm = Weather({}, self.weather.overrides)
+            pool = replace(self.pool, panic=None)
+            return Oracle(Scene(pool, self.order, calm, self.family)).shares()
         regions = {region.region: region for region in self.pool.regions}
         steps = [[(regions[r], share) for r, share in group.shares] for group in self.order]
         open_ = [[(r, s) for r, s in step if not self.weather.closed(r)] for step in steps]
@@ -258,6 +286,8 @@ def test_nobody_who_is_down_is_told_while_somebody_there_is_up(seed: int) -> Non
     """In the family asked, over the regions that serve: the healthier always stand before the others."""
     seen = scene(seed)
     odds = decide(seen.pool, seen.order, seen.weather, seen.family)
+    if Oracle(seen).panics():
+        return
     by_name = {e.name: e for r in seen.pool.regions for e in r.endpoints}
     told = {seen.weather.verdict(m.region, by_name[m.name], seen.family) for m in odds.members if m.region}
     for member in odds.members:
@@ -283,6 +313,13 @@ def test_no_data_only_where_the_design_says_so(seed: int) -> None:
     elif odds.stage is Stage.BACKUP:
         assert not any((":" in a) == (seen.family == 6) for a in seen.pool.backup)
     else:
+        assert odds.stage is not Stage.PANIC or not any(
+            answers(e, seen.family) and seen.weather.is_open(r.region, e)
+            for r in seen.pool.regions
+            for e in r.endpoints
+            if r.region in {x.region for x in odds.looked if not x.dropped}
+            and seen.weather.verdict(r.region, e, seen.family) is UP
+        )
         serving = {looked.region for looked in odds.looked if not looked.dropped}
         for region in seen.pool.regions:
             if region.region in serving:

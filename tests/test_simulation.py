@@ -19,8 +19,8 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.health import Health, Probe, Result, Track, Verdict, fold
 from geodns.core.names import from_text
 from geodns.core.replay import STREAM
-from geodns.core.steer.conditions import Site
-from geodns.core.steer.odds import Stage, decide, value_of
+from geodns.core.steer.conditions import Site, value_of
+from geodns.core.steer.odds import Stage, decide
 from geodns.core.world import Lifted, Observed, Overridden, due
 from geodns.model import Pool, Steer
 
@@ -115,7 +115,7 @@ class Simulation:
         assert told(reply) <= values
         assert bool(reply.answer) == bool(values)
         self.check_ttl(steer, reply)
-        if reply.answer and told(reply).isdisjoint(pool.backup):
+        if reply.answer and told(reply).isdisjoint(pool.backup) and odds.stage is not Stage.PANIC:
             self.check_members(pool, FAMILY[number], told(reply))
 
     def check_ttl(self, steer: Steer, reply: Reply) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from geodns.admin.feed import Feed
 from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Probe, Track
 from geodns.core.verbs import Asked
@@ -25,7 +26,7 @@ class Applied:
     """Changes that are persisted and in the answers; of a dry run, that would be. Times are Unix seconds.
 
     `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
-    `caches_clear_at`: when the last resolver has forgotten the old.
+    `caches_clear_at`: when the last resolver has forgotten the old. `overruled`: the rules that it breaks.
     """
 
     before: World
@@ -33,6 +34,7 @@ class Applied:
     after: World
     effective_at: float
     caches_clear_at: float
+    overruled: tuple[str, ...] = ()
 
 
 class Control(Protocol):
@@ -56,7 +58,7 @@ class Control(Protocol):
         """Set and lift overrides, all or none; an override replaces another of its kind and subject.
 
         Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
-        forced), StoreError: nothing has changed then.
+        overruled), StoreError: nothing has changed then.
         """
         ...
 
@@ -66,6 +68,10 @@ class Control(Protocol):
 
     async def verify(self, known: tuple[int, bytes] | None) -> Proof:
         """Whether the audit's chain holds, and a row that was noted is in it. Raises StoreError."""
+        ...
+
+    def feed(self) -> Feed:
+        """What happens, as it happens."""
         ...
 
     def metrics(self) -> bytes:

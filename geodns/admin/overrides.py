@@ -19,8 +19,9 @@ from geodns.errors import GeodnsError
 
 MAX_FOR = 365 * 86400.0
 MAX_CHANGES = 100
+MAX_RULES = 100
 DEFAULT_ACTOR = "api"
-_ASKED = ("reason", "for", "force", "actor", "dry_run")
+_ASKED = ("reason", "for", "overrule", "actor", "dry_run")
 _CHANGE = ("set", "lift", "subject", "value", "for", "if_match")
 _FORCES = {"up": UP, "down": DOWN}
 
@@ -72,13 +73,14 @@ async def lift_one(request: web.Request, kind: str, subject: str, head: Mapping[
         (Change(kind, subject, lift=True, match=tags(request.headers.get("If-Match"))),),
         reason=text(request.query, "reason", "-"),
         actor=text(request.query, "actor", DEFAULT_ACTOR, limit=100),
+        overrule=_overrule(request.query.getall("overrule", [])),
         dry_run=request.query.get("dry_run", "false") == "true",
     )
     return await _one(request, asked, head)
 
 
 async def _batch(request: web.Request) -> web.Response:
-    body = await read(request, "reason", "force", "actor", "dry_run", "changes", deepest=2 * MAX_CHANGES)
+    body = await read(request, "reason", "overrule", "actor", "dry_run", "changes", deepest=2 * MAX_CHANGES)
     items = body.get("changes")
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_CHANGES:
         raise bad(f"'changes' must be a list of 1 to {MAX_CHANGES} changes")
@@ -137,9 +139,15 @@ def _asked(body: Mapping[str, object], changes: tuple[Change, ...]) -> Asked:
         changes,
         reason=text(body, "reason"),
         actor=text(body, "actor", DEFAULT_ACTOR, limit=100),
-        force=flag(body, "force"),
+        overrule=_overrule(body.get("overrule", [])),
         dry_run=flag(body, "dry_run"),
     )
+
+
+def _overrule(rules: object) -> frozenset[str]:
+    if not isinstance(rules, list) or len(rules) > MAX_RULES or not all(isinstance(r, str) for r in rules):
+        raise bad(f"'overrule' must be a list of at most {MAX_RULES} rules, as a refusal names them")
+    return frozenset(rules)
 
 
 async def _one(request: web.Request, asked: Asked, head: Mapping[str, object]) -> web.Response:
@@ -167,7 +175,10 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
         "effective_at": stamp(applied.effective_at),
         "caches_clear_at": stamp(applied.caches_clear_at),
     }
-    return {"dry_run": True, **when} if asked.dry_run else {**when}
+    told: dict[str, object] = (
+        {"overruled": list(applied.overruled), **when} if applied.overruled else {**when}
+    )
+    return {"dry_run": True, **told} if asked.dry_run else told
 
 
 def told_of(override: Override) -> dict[str, object]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from geodns.core.guard import Refused, UnknownSubject
+from geodns.core.guard import MAX_NAMES, NO_HEALTHY_REGION, NO_REGION, Refused, UnknownSubject
 from geodns.core.verbs import Moved
 from geodns.errors import GeodnsError, StoreError, printable
 
 _TITLES = {
     "bad-body": "The body cannot be used",
     "bad-request": "The request cannot be used",
+    "breaks-rule": "The change would break a rule",
     "body-too-large": "The body is too large",
     "busy": "Too many requests at once",
     "foreign-origin": "Requests from other sites are refused",
@@ -76,13 +77,23 @@ def problem_of(error: GeodnsError) -> ProblemError:
             headers = {"ETag": f'"{error.tag}"'}
             return ProblemError(412, "overrides-moved", str(error), headers=headers, etag=error.tag)
         case Refused():
-            return ProblemError(
-                409, "leaves-no-region", str(error), reason=error.code, names=list(error.names)
-            )
+            return _refusal(error)
         case StoreError():
             return ProblemError(507, "state-not-written", str(error), full=error.full)
         case _:
             return ProblemError(400, "bad-request", str(error))
+
+
+def _refusal(refused: Refused) -> ProblemError:
+    broken = refused.broken
+    alone = any(b.rule in (NO_REGION, NO_HEALTHY_REGION) for b in broken)
+    return ProblemError(
+        409,
+        "leaves-no-region" if alone else "breaks-rule",
+        str(refused),
+        rules=[b._asdict() for b in broken],
+        names=sorted({name for b in broken for name in b.names})[:MAX_NAMES],
+    )
 
 
 def problem_of_http(error: web.HTTPException, path: str) -> ProblemError:

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from geodns.cli.changing import ActorOption, DryOption, ForceOption, ReasonOption, Server, by
+from geodns.cli.changing import (
+    ActorOption,
+    DryOption,
+    OverruleOption,
+    ReasonOption,
+    Server,
+    asked,
+    by,
+    tell_overruled,
+)
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
 
 _VERBS = {
@@ -24,7 +33,7 @@ def batch(
         list[str], typer.Argument(metavar='"VERB SUBJECT"...', help='"pause eu-west" "resume us-west" …')
     ],
     reason: ReasonOption,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     url: UrlOption = None,
@@ -33,13 +42,15 @@ def batch(
 ) -> None:
     """Make several changes at once: all of them or, where one cannot be made, none."""
     content: dict[str, object] = {**by(reason, actor), "changes": [_change(text) for text in changes]}
-    content |= {key: True for key, on in (("force", force), ("dry_run", dry_run)) if on}
+    content |= asked(overrule, dry_run)
     found = Server(url, token_file, output).call("POST", "/api/v1/batch", content)
     if found is None:
         return
     if not found.get("effective_at"):
         say("all of it was so already")
-    elif dry_run:
+        return
+    tell_overruled(found)
+    if dry_run:
         say(f"nothing is changed; else all of it would be: {', '.join(changes)}")
     else:
         say(f"{', '.join(changes)}: in the answers since {moment(found['effective_at'])}")

@@ -19,7 +19,10 @@ SubjectArgument = Annotated[
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why, for whoever looks later.")]
 WhyOption = Annotated[str | None, typer.Option("--reason", "-r", help="Why, for whoever looks later.")]
 ForOption = Annotated[str | None, typer.Option("--for", help="30m, 2h, …; without it until it is lifted.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Even if names are left without a region.")]
+OverruleOption = Annotated[
+    list[str] | None,
+    typer.Option("--overrule", metavar="RULE", help="Even if it breaks this rule; may be given again."),
+]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who; default: you@this-host.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 MatchOption = Annotated[
@@ -59,22 +62,36 @@ def put(
     *,
     duration: str | None,
     match: str | None,
-    **flags: bool,
+    overrule: list[str] | None,
+    dry_run: bool,
 ) -> dict[str, Any] | None:
     """Set an override; the reply. What is as usual is left out of the request."""
     if duration is not None:
         content["for"] = duration
-    content |= {key: True for key, on in flags.items() if on}
+    content |= asked(overrule, dry_run)
     return server.call("PUT", path_of(kind, subject), content, match)
 
 
+def asked(overrule: list[str] | None, dry_run: bool) -> dict[str, object]:
+    """What of a request's body is not as usual."""
+    return ({"overrule": overrule} if overrule else {}) | ({"dry_run": True} if dry_run else {})
+
+
 def lift(
-    server: Server, kind: str, subject: str, query: dict[str, str], *, dry_run: bool, match: str | None
+    server: Server,
+    kind: str,
+    subject: str,
+    query: dict[str, str],
+    *,
+    dry_run: bool,
+    match: str | None,
+    overrule: list[str] | None = None,
 ) -> dict[str, Any] | None:
     """Lift an override; the reply."""
     if dry_run:
         query["dry_run"] = "true"
-    return server.call("DELETE", f"{path_of(kind, subject)}?{urlencode(query)}", match=match)
+    words = urlencode([*query.items(), *(("overrule", rule) for rule in overrule or ())])
+    return server.call("DELETE", f"{path_of(kind, subject)}?{words}", match=match)
 
 
 def by(reason: str | None, actor: str | None) -> dict[str, str]:
@@ -93,10 +110,18 @@ def tell(
     until = f"until {moment(found['until'])}" if found["until"] else f"until {end}"
     if found.get("dry_run"):
         say(f"nothing is changed; else {state} {until}: {found['reason']}")
+        tell_overruled(found)
         return
     say(f"{state} {until}: {found['reason']}")
+    tell_overruled(found)
     say(f"{answers} since {moment(found['effective_at'])}")
     say(f"{caches} resolvers by {moment(found['caches_clear_at'])}")
+
+
+def tell_overruled(found: Mapping[str, Any]) -> None:
+    """Say which rules a change breaks."""
+    if found.get("overruled"):
+        say(f"overruled: {', '.join(found['overruled'])}")
 
 
 def who() -> str:

@@ -42,7 +42,8 @@ def _sections(found: Found) -> Iterator[tuple[str, list[Sequence[object]]]]:
         yield "nearest", [(f"measured from the client's {found['nearest_from']}",)]
     if found.get("stage"):
         yield "stage", [(_STAGES.get(found["stage"], found["stage"]),)]
-    yield "regions", [_region(region) for region in found.get("regions") or []]
+    yield "panic", _panic(found.get("panic") or {})
+    yield "regions", [_region(region, str(found.get("stage"))) for region in found.get("regions") or []]
     yield "endpoints", [_endpoint(endpoint) for endpoint in found.get("endpoints") or []]
     yield "odds", [_odds(odds) for odds in found.get("odds") or []]
     yield "ttl", _ttl(found.get("ttl") or {})
@@ -57,6 +58,7 @@ _STAGES = {
     "reduced": "reduced: fewer are healthy than the minimum",
     "unprobed": "unprobed: none is known to be healthy, some were never probed",
     "open": "open: nothing is healthy, so everything that is not paused serves",
+    "panic": "panic: so little is healthy that health is ignored over what is not paused",
     "backup": "backup: nothing is available, the pool's backup addresses serve",
     "nodata": "nodata: nothing is available, and the pool says to answer nothing then",
     "paused": "paused: the order has no region that is not paused, the answer is empty",
@@ -117,8 +119,18 @@ def _group(number: int, group: Found) -> Sequence[object]:
     return number, text, "(implied)" if group.get("implied") else ""
 
 
-def _region(region: Found) -> Sequence[object]:
+def _panic(panic: Found) -> list[Sequence[object]]:
+    if not panic:
+        return []
+    return [
+        (f"{panic.get('healthy')}% of the {panic.get('unit')} is healthy, panic below {panic.get('below')}%",)
+    ]
+
+
+def _region(region: Found, stage: str) -> Sequence[object]:
     counted = f"{region.get('healthy')} of {region.get('total')} healthy, needs {region.get('needed')}"
+    if stage == "panic":
+        counted = "its health is ignored"
     dropped = region.get("dropped")
     share = region.get("share", 100)
     kept = "" if share == 100 else f", keeps {share}% of its clients"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
-    ForceOption,
     ForOption,
     MatchOption,
+    OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
@@ -22,7 +22,7 @@ def force_up(
     subject: SubjectArgument,
     reason: ReasonOption,
     duration: ForOption = None,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -34,7 +34,16 @@ def force_up(
     server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": "up"})
     _tell(
         subject,
-        put(server, "force", subject, content, duration=duration, match=match, force=force, dry_run=dry_run),
+        put(
+            server,
+            "force",
+            subject,
+            content,
+            duration=duration,
+            match=match,
+            overrule=overrule,
+            dry_run=dry_run,
+        ),
     )
 
 
@@ -42,7 +51,7 @@ def force_down(
     subject: SubjectArgument,
     reason: ReasonOption,
     duration: ForOption = None,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -57,7 +66,16 @@ def force_down(
     )
     _tell(
         subject,
-        put(server, "force", subject, content, duration=duration, match=match, force=force, dry_run=dry_run),
+        put(
+            server,
+            "force",
+            subject,
+            content,
+            duration=duration,
+            match=match,
+            overrule=overrule,
+            dry_run=dry_run,
+        ),
     )
 
 

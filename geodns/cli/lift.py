@@ -10,6 +10,7 @@ from geodns.cli.changing import (
     ActorOption,
     DryOption,
     MatchOption,
+    OverruleOption,
     Server,
     SubjectArgument,
     WhyOption,
@@ -23,6 +24,7 @@ def lift(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="pause, weight or force.")],
     subject: SubjectArgument,
     reason: WhyOption = None,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -32,7 +34,9 @@ def lift(
 ) -> None:
     """Undo an override: what the files and the checks say holds again. Saying it twice does no harm."""
     server = Server(url, token_file, output)
-    found = lift_one(server, kind, subject, by(reason, actor), dry_run=dry_run, match=match)
+    found = lift_one(
+        server, kind, subject, by(reason, actor), dry_run=dry_run, match=match, overrule=overrule
+    )
     if found is None:
         return
     if not found["changed"]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
-    ForceOption,
     ForOption,
     MatchOption,
+    OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
@@ -22,7 +22,7 @@ def pause(
     subject: SubjectArgument,
     reason: ReasonOption,
     duration: ForOption = None,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -33,7 +33,7 @@ def pause(
     """Stop answering with it. Returns when it is written down and in the answers."""
     server, content = Server(url, token_file, output), dict[str, object](by(reason, actor))
     found = put(
-        server, "pause", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
+        server, "pause", subject, content, duration=duration, match=match, overrule=overrule, dry_run=dry_run
     )
     if found is not None:
         tell(found, f"{subject} is paused", "it is resumed", "out of the answers", "forgotten by")

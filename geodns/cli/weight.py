@@ -9,9 +9,9 @@ import typer
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
-    ForceOption,
     ForOption,
     MatchOption,
+    OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
@@ -29,7 +29,7 @@ def weight(
     ],
     reason: ReasonOption,
     duration: ForOption = None,
-    force: ForceOption = False,
+    overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
     match: MatchOption = None,
@@ -40,7 +40,7 @@ def weight(
     """Set a weight by hand. The clients that a region gives up go where they would go if it were down."""
     server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": value})
     found = put(
-        server, "weight", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
+        server, "weight", subject, content, duration=duration, match=match, overrule=overrule, dry_run=dry_run
     )
     if found is not None:
         tell(found, f"{subject} has weight {found['value']}", "it is lifted")

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from geodns.config.checks import Checks
 from geodns.config.findings import Findings
+from geodns.config.guards import Guards
 from geodns.config.policies import NEAREST, Policies
 from geodns.config.schema.zones import BackupForm, EndpointForm, PoolForm, PoolRegionForm
 from geodns.config.tables import Entry, Tables
@@ -26,6 +27,7 @@ class Pools:
         self._policies = policies
         self._checks = checks
         self._findings = findings
+        self._guards = Guards(tables, findings)
         self.built: dict[str, Pool] = {}
         for entry in tables.pools.entries.values():
             if entry.form is not None:
@@ -52,12 +54,15 @@ class Pools:
             answers=form.answers,
             when_all_down=down,
             backup=backup,
+            panic=form.panic,
+            guards=self._guards.of(entry),
             position=entry.position,
         )
         self._judge_names(endpoints)
         self._judge_targets(pool, entry, endpoints)
         if entry.whole:
             self._judge_families(pool)
+            self._judge_panic(pool, entry)
         return pool
 
     def _region(self, entry: Entry, name: str, form: PoolRegionForm, check: Check | None) -> PoolRegion:
@@ -73,7 +78,7 @@ class Pools:
             message = f"{form.minimum_healthy.count} of {len(form.endpoints)} endpoints can never be healthy"
             at = entry.document.position((*loc, "minimum_healthy"))
             self._findings.error("impossible-minimum", message, at)
-        return PoolRegion(name, endpoints, form.minimum_healthy)
+        return PoolRegion(name, endpoints, form.minimum_healthy, form.capacity)
 
     def _endpoint(self, entry: Entry, loc: Loc, form: EndpointForm, check: Check | None) -> Endpoint | None:
         at = entry.document.position(loc)
@@ -89,9 +94,10 @@ class Pools:
         own = check
         if form.check is not None:
             own = self._checks.of(form.check, entry, (*loc, "check"))
-        if own and own.kind == "tcp" and own.port is None and form.port is None:
-            hint = "give the check or the endpoint a `port`"
-            self._findings.error("no-port", "a tcp check needs a port, and neither has one", at, hint)
+        for leaf in own.leaves() if own else ():
+            if leaf.kind == "tcp" and leaf.port is None and form.port is None:
+                hint = "give the check or the endpoint a `port`"
+                self._findings.error("no-port", "a tcp check needs a port, and neither has one", at, hint)
         return Endpoint(
             name=form.name or where.name,
             ipv4=where.ipv4,
@@ -161,6 +167,16 @@ class Pools:
         message = f"the regions of pool '{pool.id}' differ in address families ({told})"
         hint = "a client sent to a region without its family gets no address"
         self._findings.warning("families-differ", message, pool.position, hint)
+
+    def _judge_panic(self, pool: Pool, entry: Entry) -> None:
+        """A pool that fails open below a share cannot do something else when nothing is up."""
+        at = entry.document.position((*entry.loc, "panic"))
+        if pool.panic is not None and pool.when_all_down is not AllDown.SERVE:
+            message = f"below {pool.panic}% all is served as if it were up: `when_all_down` is never reached"
+            self._findings.error("meaningless", message, at, "keep one of them")
+        elif pool.panic is not None and not any(e.check for r in pool.regions for e in r.endpoints):
+            message = "nothing here is checked, so that nothing is ever taken for down"
+            self._findings.warning("meaningless", message, at, "give the pool a `check`")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from geodns.config import yaml
 from geodns.config.findings import Findings
 from geodns.config.schema import zones
+from geodns.config.schema.guards import GuardForm
 from geodns.config.schema.reading import BROKEN, Adapter, Read, read
 from geodns.config.schema.types import Form, Id
 from geodns.core import names
@@ -21,6 +22,7 @@ ITEMS: Mapping[str, Adapter[Any]] = {
     "lines": Adapter(zones.LineForm),
     "pools": Adapter(zones.PoolForm),
     "policies": Adapter(zones.PolicyForm),
+    "guards": Adapter(GuardForm),
 }
 RECORDS = "records"
 _ID: Adapter[str] = Adapter(Id)

@@ -89,7 +89,8 @@ class Tables:
         self.lines = Table("lines", "line")
         self.pools = Table("pools", "pool")
         self.policies = Table("policies", "policy")
+        self.guards = Table("guards", "guard")
         for sheet in sheets:
-            for table in (self.regions, self.checks, self.lines, self.pools, self.policies):
+            for table in (self.regions, self.checks, self.lines, self.pools, self.policies, self.guards):
                 for name, read in sheet.items.get(table.section, {}).items():
                     table.define(sheet, name, read, findings)

@@ -20,12 +20,13 @@ from geodns.core.names import to_text
 from geodns.core.overrides import Override
 from geodns.core.place import Located
 from geodns.core.replay import Replay
-from geodns.core.steer.conditions import Site
-from geodns.core.steer.odds import Odds, decide, fit, value_of
+from geodns.core.steer.conditions import Site, value_of
+from geodns.core.steer.odds import Odds, decide, fit
 from geodns.core.steer.orders import Ordered, Plan
+from geodns.core.steer.strength import strength, unit
 from geodns.core.table import FLAG_NO_SUBNET, AnswerSet
 from geodns.core.world import World, families
-from geodns.model import When
+from geodns.model import Pool, When
 
 RCODES = {
     wire.NOERROR: "NOERROR",
@@ -96,6 +97,7 @@ def explain(
         "order": _order(ordered),
         "nearest_from": ordered.nearest_from,
         "stage": odds.stage.value,
+        "panic": _panic(world.pools[spec.pool], world),
         "regions": [asdict(looked) for looked in odds.looked],
         "endpoints": _endpoints(world, spec, odds),
         "odds": _odds(odds),
@@ -150,6 +152,14 @@ def _order(ordered: Ordered) -> list[dict[str, object]]:
         }
         for index, group in enumerate(ordered.order)
     ]
+
+
+def _panic(pool: Pool, world: World) -> dict[str, object] | None:
+    """How much of the pool is healthy, where too little would make it fail open."""
+    if pool.panic is None:
+        return None
+    healthy, left = strength(pool, world)
+    return {"below": pool.panic, "healthy": int(100 * healthy / left) if left else 100, "unit": unit(pool)}
 
 
 def _endpoints(world: World, spec: SheetSpec, odds: Odds) -> list[dict[str, object]]:

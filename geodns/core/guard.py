@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
+from geodns.core.rules import Breach, Broken, breaches
 from geodns.core.steer.conditions import Site
 from geodns.core.steer.odds import available
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 from geodns.model import AnyRegion, Nearest, Policy, Pool, Rule, Split
 
+NO_REGION, NO_HEALTHY_REGION = "leaves-no-region", "leaves-no-healthy-region"
 MAX_NAMES = 10
+MAX_TOLD = 3  # rules that a refusal tells of at length
 MAX_KNOWN = 50  # names that are told where one is unknown
 
 
@@ -25,22 +29,36 @@ class UnknownSubject(GeodnsError):  # noqa: N818 - what was found, like Refused
         self.known = known[:MAX_KNOWN]
 
 
-class Refused(GeodnsError):  # noqa: N818 - a refusal is an answer, and may be returned as well as raised
-    """A change that would do harm. `code` is stable; `names` are examples of those hit, at most 10."""
+class Refused(GeodnsError):  # noqa: N818 - a refusal is an answer
+    """A change that would break rules, with what each of them says."""
 
-    def __init__(self, code: str, message: str, names: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.code = code
-        self.names = names
+    def __init__(self, what: str, broken: tuple[Broken, ...]) -> None:
+        told = [b.detail for b in broken[:MAX_TOLD]]
+        told += [f"and {len(broken) - MAX_TOLD} more rules"] if len(broken) > MAX_TOLD else []
+        rules = " and ".join(b.rule for b in broken)
+        super().__init__(f"{what} is refused: {'; '.join(told)}; make up for it first, or overrule {rules}")
+        self.broken = broken
 
 
-def guard(before: World, after: World, what: str) -> Refused | None:
-    """Why a change should not be made: steered names that would have clients without any region.
+def guard(before: World, after: World) -> tuple[Broken, ...]:
+    """The rules that a change would break, each once; none where it does no more harm than is done already.
 
-    A region without enough healthy endpoints is as good as none where one that serves is taken out. None
-    where the change does no such harm, or no more than is there already. `what` says it: "pausing eu-west".
+    Two rules always hold: no client of a steered name is left without any region (`leaves-no-region`), nor,
+    where one that serves is taken out, without any that is healthy (`leaves-no-healthy-region`).
     """
-    return _refused(before, after, what, _paused) or _refused(before, after, what, _useless)
+    alone = _left_alone(before, after, _paused) or _left_alone(before, after, _useless)
+    found = [alone] if alone else []
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for (pool_id, _), examples in after.steered.items():
+        names[pool_id].extend(examples)
+    rules: defaultdict[str, list[Breach]] = defaultdict(list)
+    for breach in breaches(before, after):
+        rules[breach.rule].append(breach)
+    for rule, hit in rules.items():
+        more = f" (and in {len(hit) - 1} more)" if len(hit) > 1 else ""
+        hurt = sorted({name for breach in hit for name in names[breach.pool]})
+        found.append(Broken(rule, hit[0].detail + more, tuple(hurt[:MAX_NAMES])))
+    return tuple(found)
 
 
 Gone = Callable[[World, Pool], frozenset[str]]
@@ -55,8 +73,8 @@ def _useless(world: World, pool: Pool) -> frozenset[str]:
     return frozenset(r.region for r in pool.regions if not available(pool, r, world))
 
 
-def _refused(before: World, after: World, what: str, gone: Gone) -> Refused | None:
-    """The refusal of a change after which rules lead to nothing but regions that are gone."""
+def _left_alone(before: World, after: World, gone: Gone) -> Broken | None:
+    """What a change breaks after which rules lead to nothing but regions that are gone."""
     names: list[str] = []
     because: list[str] = []
     for (pool_id, policy_id), examples in after.steered.items():
@@ -68,7 +86,7 @@ def _refused(before: World, after: World, what: str, gone: Gone) -> Refused | No
         if rule is not None:
             names.extend(examples)
             because.append(f"rule {rule + 1} of policy {policy_id} over pool {pool_id}")
-    return _refusal(what, sorted(set(names)), because, healthy=gone is _useless) if because else None
+    return _alone(sorted(set(names)), because, healthy=gone is _useless) if because else None
 
 
 def _starved(pool: Pool, policy: Policy, lost: frozenset[str], gone: frozenset[str]) -> int | None:
@@ -106,15 +124,12 @@ def _is_all(step: object) -> bool:
     return isinstance(step, AnyRegion) or (isinstance(step, Nearest) and step.limit is None)
 
 
-def _refusal(what: str, names: list[str], because: list[str], *, healthy: bool) -> Refused:
-    shown = names[:MAX_NAMES]
-    listed = ", ".join(shown[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    whom = listed or "names"
+def _alone(names: list[str], because: list[str], *, healthy: bool) -> Broken:
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     more = f" (and {len(because) - 1} more)" if len(because) > 1 else ""
-    return Refused(
-        "leaves-no-healthy-region" if healthy else "leaves-no-region",
-        f"{what} would leave clients of {whom} without a {'healthy ' if healthy else ''}region: "
-        f"{because[0]}{more} would lead only to {'paused or failed' if healthy else 'paused'} regions; "
-        f"{'mend' if healthy else 'resume'} another one first, or force it",
-        tuple(shown),
+    return Broken(
+        NO_HEALTHY_REGION if healthy else NO_REGION,
+        f"clients of {listed or 'names'} would be without a {'healthy ' if healthy else ''}region: "
+        f"{because[0]}{more} would lead only to {'paused or failed' if healthy else 'paused'} regions",
+        tuple(names[:MAX_NAMES]),
     )

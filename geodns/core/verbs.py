@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from geodns.core.guard import UnknownSubject
+from geodns.core.guard import Refused, UnknownSubject
 from geodns.core.overrides import FORCE, PAUSE, WHOLE, Override, Subject, tag, weight_text
+from geodns.core.rules import Broken
 from geodns.core.world import Batch, Lifted, Overridden, World
 from geodns.errors import GeodnsError
 
 MAX_WEIGHT = 1_000_000  # of an endpoint, as in the files
+MAX_SAID = 3  # changes of a batch that a refusal names
 
 
 class Change(NamedTuple):
@@ -29,12 +31,12 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Changes that are made all or none. `force`: though names are left without a region."""
+    """Changes that are made all or none. `overrule`: the rules that they may break."""
 
     changes: tuple[Change, ...]
     reason: str
     actor: str
-    force: bool = False
+    overrule: frozenset[str] = frozenset()
     dry_run: bool = False
 
 
@@ -65,6 +67,19 @@ def planned(world: World, asked: Asked, now: float) -> Batch:
         elif there:
             made.append(Lifted(kind, subject))
     return Batch(tuple(made))
+
+
+def overruled(asked: Asked, broken: tuple[Broken, ...]) -> tuple[Broken, ...]:
+    """The broken rules that are overruled by name. Raises Refused for those that are not."""
+    standing = tuple(b for b in broken if b.rule not in asked.overrule)
+    if standing:
+        raise Refused(_all_said(asked), standing)
+    return broken
+
+
+def _all_said(asked: Asked) -> str:
+    words = [said(change) for change in asked.changes]
+    return ", ".join(words[:MAX_SAID]) + (f" and {len(words) - MAX_SAID} more" if words[MAX_SAID:] else "")
 
 
 def tag_of(world: World, subject: str) -> str:

@@ -42,7 +42,7 @@ class Samples:
 
     queries: Values = _counter("queries", "Queries answered.", "zone", "type", "rcode")
     answers: Values = _counter("steered_answers", "Steered answers, by where they led.", "pool", "region")
-    fail_open: Values = _counter("fail_open_answers", "Answers from a pool with nothing healthy.", "pool")
+    fail_open: Values = _counter("fail_open_answers", "Answers from a pool with too little healthy.", "pool")
     aside: Values = _counter("packets_aside", "Packets that no data answered.", "cause")
     cookies: Values = _counter("cookies_examined", "DNS Cookies that were not known yet.", "state")
     limited: Values = _counter("rate_limited_queries", "UDP queries over the rate, by outcome.", "outcome")
@@ -74,9 +74,10 @@ class Samples:
     )
     endpoints: Values = _gauge("endpoints", "Endpoint addresses by verdict.", "pool", "region", "verdict")
     available: Values = _gauge("region_available", "1 where a pool's region may serve.", "pool", "region")
+    failing_open: Values = _gauge("pool_failing_open", "1 while health is of no account in it.", "pool")
     paused: Values = _gauge("region_paused", "1 where an operator has paused the region.", "region")
     overrides: Values = _gauge("overrides", "What operators have set by hand.", "kind")
-    worst_case: Values = _gauge("failover_worst_case_seconds", "Failure to last right answer.", "zone")
+    worst_case: Values = _gauge("failover_worst_case_seconds", "Failure to last right answer.", "pool")
 
     database_age: Values = _gauge("database_age_seconds", "Age of a geo database.", "kind")
     database_synthetic: Values = _gauge("database_synthetic", "1 where a geo database is made up.", "kind")

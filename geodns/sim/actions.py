@@ -27,7 +27,7 @@ FORMS = (
 class Action:
     """A change that is made at a moment, and taken back after `lasts` seconds if that is not 0.
 
-    `anyway`: though names are left without a region (`force` of the API).
+    `anyway`: whatever rules that breaks (all of them are overruled).
     """
 
     at: float

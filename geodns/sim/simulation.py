@@ -21,15 +21,14 @@ from geodns.core.compile.build import build
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.fit import STREAM
-from geodns.core.guard import guard
-from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.guard import Refused, guard
+from geodns.core.health import Health, Probe, Verdict, probes_of
 from geodns.core.index import Index
 from geodns.core.names import to_text
 from geodns.core.overrides import Subject
 from geodns.core.place import Located
 from geodns.core.replay import Hooks, Replay
-from geodns.core.steer.conditions import Site
-from geodns.core.steer.odds import value_of
+from geodns.core.steer.conditions import Site, value_of
 from geodns.core.steer.orders import Plan
 from geodns.core.verbs import Asked, planned, said
 from geodns.core.world import Batch, Event, Lifted, Loaded, Observed, World, apply, due, families
@@ -190,9 +189,9 @@ class Simulation:
         until = now + action.lasts if action.lasts else None
         asked = Asked((action.change._replace(until=until),), "simulated", "simulation")
         batch = planned(self.world, asked, now)
-        refusal = guard(self.world, apply(self.world, batch)[0], said(action.change))
-        if refusal is not None and not action.anyway:
-            self.refused[action] = str(refusal)
+        broken = guard(self.world, apply(self.world, batch)[0])
+        if broken and not action.anyway:
+            self.refused[action] = str(Refused(said(action.change), broken))
             return
         self._take(batch)
         self._look(at)
@@ -328,8 +327,7 @@ def _watched(model: Model) -> dict[Probe, list[Subject]]:
         for region in pool.regions:
             for endpoint in region.endpoints:
                 for family in families(endpoint):
-                    probe = probe_of(endpoint, family)
-                    if probe is not None:
+                    for probe in probes_of(endpoint, family):
                         found.setdefault(probe, []).append(Subject(region.region, pool.id, endpoint.name))
     return found
 

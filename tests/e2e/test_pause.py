@@ -12,6 +12,7 @@ from e2e_support import UNCHECKED, Server, until
 
 EAST, WEST = "192.0.2.1", "192.0.2.2"
 PAUSE = "/api/v1/regions/east/pause"
+ALL_THE_SAME = {"overrule": ["leaves-no-region"]}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_a_pause_ends_by_itself(server: Server) -> None:
     assert server.status()["paused"] == []
 
 
-def test_the_last_region_is_refused_unless_forced(server: Server) -> None:
+def test_the_last_region_is_refused_unless_overruled(server: Server) -> None:
     """And when everything is paused the name is there, with no address."""
     server.api("PUT", PAUSE, {"reason": "first"})
     status, problem = server.api("PUT", "/api/v1/regions/west/pause", {"reason": "second"})
@@ -91,7 +92,10 @@ def test_the_last_region_is_refused_unless_forced(server: Server) -> None:
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
     assert "www.shop.example" in refused.stderr
-    assert server.cli("pause", "west", "--reason", "second", "--force").returncode == 0
+    made = server.cli("pause", "west", "--reason", "second", "--overrule", "leaves-no-region")
+    assert made.returncode == 0
+    _, log = server.api("GET", "/api/v1/log?action=overrule&limit=1")
+    assert [(e["subject"], e["after"]["rule"]) for e in log["entries"]] == [("west", "leaves-no-region")]
     reply = server.ask("www.shop.example")
     assert (reply.rcode(), reply.answer, reply.authority[0].rdtype) == (0, [], 6)
 
@@ -105,7 +109,7 @@ def test_no_token_no_pause(server: Server) -> None:
 
 def test_a_pause_outlives_kill_9(server: Server) -> None:
     server.api("PUT", PAUSE, {"reason": "kept"})
-    server.api("PUT", "/api/v1/regions/west/pause", {"reason": "gone by then", "for": "1s", "force": True})
+    server.api("PUT", "/api/v1/regions/west/pause", {"reason": "gone by then", "for": "1s", **ALL_THE_SAME})
     server.stop(signal.SIGKILL)
     server.start()
     paused = server.status()["paused"]

@@ -20,7 +20,7 @@ from geodns.model import Pick, RRset, Zone
 QNAME = b"\xc0\x0c"
 _ASKED = DNSLabel((b"the name asked",))  # stands for it until it is packed, as the pointer
 FAMILY = {wire.A: 4, wire.AAAA: 6, wire.CNAME: 0}
-_STATES = {Stage.UNPROBED: 1, Stage.OPEN: 1, Stage.PAUSED: 2}
+_STATES = {Stage.UNPROBED: 1, Stage.OPEN: 1, Stage.PANIC: 1, Stage.PAUSED: 2}
 MAX_DRAWS = 4096  # of a total of weights, for which each draw's member is written out
 MAX_ADDITIONAL = 32  # records beside an answer; a hundred mail hosts would only be cut off again
 

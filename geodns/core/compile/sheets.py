@@ -12,7 +12,7 @@ from geodns.core.edns import Subnet, plain
 from geodns.core.health import Health
 from geodns.core.overrides import Setting
 from geodns.core.place import Located, Place, Uses
-from geodns.core.steer.odds import Odds, Stage, decide
+from geodns.core.steer.odds import Odds, Outlook, Stage, decide, outlook_of
 from geodns.core.steer.orders import Order, Plan
 from geodns.core.table import AnswerSet, Sheet
 from geodns.core.world import World
@@ -99,6 +99,7 @@ class Sheets:
         self._odds: dict[tuple[int, int], Odds] = {}
         self._sets: list[dict[int, AnswerSet]] = []
         self._conditions = _Conditions(world)
+        self._outlooks: dict[str, Outlook] = {}
         numbers: dict[tuple[str, tuple[str, ...]], int] = {}
         made: list[Sheet] = []
         for spec in specs:
@@ -143,6 +144,7 @@ class Sheets:
         """
         self.world = world
         self._conditions = _Conditions(world)
+        self._outlooks.clear()
         shared: dict[tuple[str, int, int, int], Odds] = {}
         made: dict[tuple[int, int], Odds] = {}
         sheets = list(self.sheets)
@@ -187,7 +189,10 @@ class Sheets:
     def _odds_of(self, sheet: int, number: int) -> Odds:
         spec = self.specs[sheet]
         order = self.classes[self.sheets[sheet].plan].orders[number]
-        return decide(self.world.pools[spec.pool], order, self._conditions, FAMILY[spec.rtype])
+        pool = self.world.pools[spec.pool]
+        if pool.id not in self._outlooks:
+            self._outlooks[pool.id] = outlook_of(pool, self._conditions)
+        return decide(pool, order, self._conditions, FAMILY[spec.rtype], self._outlooks[pool.id])
 
     def _make(self, sheet: int, number: int, odds: Odds) -> AnswerSet:
         key = (sheet, number)

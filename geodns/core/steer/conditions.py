@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from geodns.core.health import Health, Verdict
-from geodns.core.overrides import NOTHING, Override, Setting
-from geodns.core.world import ALWAYS_UP
-from geodns.model import Endpoint, Pool, PoolRegion
+from geodns.core.observations import ALWAYS_UP
+from geodns.core.overrides import DOWN, NOTHING, Override, Setting
+from geodns.model import Endpoint, Minimum, Pool, PoolRegion
 
 
 class Conditions(Protocol):
@@ -27,6 +27,19 @@ class AllUp:
 
     def setting(self, pool: str, region: str) -> Setting:
         return NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Heedless:
+    """Conditions with what operators set, and without regard to what probes found."""
+
+    conditions: Conditions
+
+    def health_of(self, endpoint: Endpoint, family: int) -> Health:
+        return ALWAYS_UP
+
+    def setting(self, pool: str, region: str) -> Setting:
+        return self.conditions.setting(pool, region)
 
 
 @dataclass(slots=True)
@@ -54,6 +67,13 @@ class Site:
         """Whether an endpoint of a region that is not paused may be told."""
         return not self.setting.endpoints or self.setting.paused(endpoint.name) is None
 
+    def is_left(self, endpoint: Endpoint) -> bool:
+        """Whether no operator took an endpoint out: no pause holds for it, and it is not forced down."""
+        if self.setting is NOTHING:
+            return True
+        force = self.setting.force(endpoint.name)
+        return not self.setting.pauses and self.is_open(endpoint) and (force is None or force.value != DOWN)
+
     def health(self, endpoint: Endpoint, family: int) -> Health:
         force = None if self.setting is NOTHING else self.setting.force(endpoint.name)
         return self.conditions.health_of(endpoint, family) if force is None else _forced(force)
@@ -72,3 +92,22 @@ class Site:
 def _forced(force: Override) -> Health:
     verdict = Verdict.UP if force.value else Verdict.DOWN
     return Health(verdict, force.since, 0.0, f"forced {verdict.value} by {force.actor}: {force.reason}")
+
+
+def deciding_family(region: PoolRegion) -> int:
+    """Whose health decides whether a region is available: IPv4 where it has any, else IPv6; 0 for targets."""
+    if any(e.target is not None for e in region.endpoints):
+        return 0
+    return 4 if any(e.ipv4 is not None for e in region.endpoints) else 6
+
+
+def value_of(endpoint: Endpoint, family: int) -> str | bytes | None:
+    """What is told of an endpoint: its address of a family, or its target's wire name (family 0)."""
+    return endpoint.target if family == 0 else endpoint.ipv4 if family == 4 else endpoint.ipv6
+
+
+def needs(minimum: Minimum, total: int) -> int:
+    """How many of `total` endpoints must be healthy; at least one."""
+    if minimum.percent is None:
+        return max(1, minimum.count)
+    return max(1, -(-total * minimum.percent // 100))

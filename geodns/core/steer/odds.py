@@ -4,6 +4,7 @@ The first group with an available region serves. Four stages, each only when the
 `available` (healthy endpoints reach the region's minimum), `reduced` (what `minimum_healthy` withheld),
 `unprobed` (what was never probed too), `open` (everything that is not paused: a wrong answer may work, no
 answer cannot). Whatever the stage, nobody is told of an endpoint while a healthier one beside it is there.
+Below its `panic` share a pool skips them all: what operators did not take out serves as if it were up.
 
 A region whose weight is lowered by hand keeps that share of its clients; the group keeps the largest share of
 its regions, and the next group that can serve takes the rest.
@@ -12,16 +13,17 @@ its regions, and the next group that can serve takes the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import gcd, lcm
 from typing import NamedTuple
 
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import WHOLE
-from geodns.core.steer.conditions import Conditions, Site
+from geodns.core.steer.conditions import Conditions, Heedless, Site, deciding_family, needs, value_of
 from geodns.core.steer.orders import Group, Order
-from geodns.model import AllDown, Endpoint, Minimum, Pool, PoolRegion
+from geodns.core.steer.strength import panics
+from geodns.model import AllDown, Endpoint, Pool, PoolRegion
 
 MAX_TOTAL = 2**31 - 1  # a total of weights fits 32 bits in every lane
 
@@ -33,6 +35,7 @@ class Stage(StrEnum):
     OPEN = "open"
     BACKUP = "backup"
     NODATA = "nodata"
+    PANIC = "panic"
     PAUSED = "paused"
 
 
@@ -104,8 +107,45 @@ class _Part(NamedTuple):
     share: int
 
 
-def decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Odds:
-    """The odds of one answer set. `family` is 4, 6, or 0 for a pool of targets."""
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What all decisions of a pool share: whether it fails open below its `panic` share, and when that may
+    change (Unix seconds; 0: nothing is in sight).
+    """
+
+    panic: bool = False
+    change_at: int = 0
+
+
+CALM = Outlook()
+
+
+def outlook_of(pool: Pool, conditions: Conditions) -> Outlook:
+    """Worth keeping for all decisions under the same conditions: every endpoint is looked at."""
+    if pool.panic is None:
+        return CALM
+    sites = {region.region: Site.of(pool, region, conditions) for region in pool.regions}
+    everybody = Group(tuple((region, 1) for region in sites))
+    return Outlook(panics(pool, conditions), _change_at((everybody,), sites))
+
+
+def decide(
+    pool: Pool, order: Order, conditions: Conditions, family: int, outlook: Outlook | None = None
+) -> Odds:
+    """The odds of one answer set. `family` is 4, 6, or 0 for a pool of targets. `outlook` is `outlook_of` the
+    pool under these conditions, where it is known already.
+    """
+    if outlook is None:
+        outlook = outlook_of(pool, conditions)
+    if not outlook.panic:
+        odds = _decide(pool, order, conditions, family)
+        return replace(odds, change_at=outlook.change_at) if outlook.change_at else odds
+    odds = _decide(pool, order, Heedless(conditions), family)
+    stage = Stage.PANIC if odds.stage is Stage.AVAILABLE else odds.stage
+    return replace(odds, stage=stage, change_at=outlook.change_at)
+
+
+def _decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Odds:
     sites = {region.region: Site.of(pool, region, conditions) for region in pool.regions}
     looked: list[Looked] = []
     if all(sites[region].paused for group in order for region, _ in group.shares):
@@ -156,16 +196,15 @@ def available(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
     return not _look(Site.of(pool, region, conditions), 0, Stage.AVAILABLE).dropped
 
 
-def deciding_family(region: PoolRegion) -> int:
-    """Whose health decides whether a region is available: IPv4 where it has any, else IPv6; 0 for targets."""
-    if any(e.target is not None for e in region.endpoints):
-        return 0
-    return 4 if any(e.ipv4 is not None for e in region.endpoints) else 6
+def failing_open(pool: Pool, conditions: Conditions) -> bool:
+    """Whether clients are told of what is not known to be healthy: nothing is, or too little for `panic`."""
+    if pool.when_all_down is not AllDown.SERVE or all(_is_paused(pool, r, conditions) for r in pool.regions):
+        return False
+    return panics(pool, conditions) or not any(available(pool, r, conditions) for r in pool.regions)
 
 
-def value_of(endpoint: Endpoint, family: int) -> str | bytes | None:
-    """What is told of an endpoint: its address of a family, or its target's wire name (family 0)."""
-    return endpoint.target if family == 0 else endpoint.ipv4 if family == 4 else endpoint.ipv6
+def _is_paused(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
+    return Site.of(pool, region, conditions).paused
 
 
 def _look(site: Site, index: int, stage: Stage) -> Looked:
@@ -183,13 +222,6 @@ def _look(site: Site, index: int, stage: Stage) -> Looked:
         else ""
     )
     return Looked(here.region, index, healthy, len(able), needed, dropped, site.setting.share)
-
-
-def needs(minimum: Minimum, total: int) -> int:
-    """How many of `total` endpoints must be healthy; at least one."""
-    if minimum.percent is None:
-        return max(1, minimum.count)
-    return max(1, -(-total * minimum.percent // 100))
 
 
 def fit(health: Health, stage: Stage) -> bool:
