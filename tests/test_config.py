@@ -303,6 +303,7 @@ def test_the_schema_for_editors_knows_every_file_and_its_short_forms() -> None:
         "#/$defs/ZoneFile",
         "#/$defs/SharedFile",
         "#/$defs/Settings",
+        "#/$defs/ScriptFile",
     ]
     zone = schema["$defs"]["ZoneFile"]
     assert zone["required"] == ["zone"]

@@ -12,6 +12,8 @@ from geodns.admin import problems
 from geodns.cli import run
 from geodns.config.schema import settings as settings_schema
 from geodns.config.schema import zones as zone_schema
+from geodns.config.schema.script import ClientForm, ScriptFile
+from geodns.config.schema.types import Form
 from geodns.config.settings import load_settings
 from geodns.core.duration import parse
 
@@ -89,6 +91,15 @@ def _says(cell: str, default: object) -> bool:
             return written == f"{low}-{high}"
         case _:
             return written == default
+
+
+@pytest.mark.parametrize("form", [ScriptFile, ClientForm])
+def test_every_key_of_a_script_is_in_the_reference_with_its_default(form: type[Form]) -> None:
+    table = tables(DOCS / "simulate.md")[form.__name__]
+    told = {key: code(cells[1]) for cells in table for key in re.findall("`([^`]+)`", cells[0])}
+    assert list(told) == list(form.model_fields)
+    for key, field in form.model_fields.items():
+        assert told[key] == (str(field.default) if isinstance(field.default, int) else "")
 
 
 def _leaves(form: type, above: str = "") -> list[str]:

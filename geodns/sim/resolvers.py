@@ -1,4 +1,4 @@
-"""Resolvers with caches: honest ones, ones with a minimum TTL of their own, ones that serve stale data."""
+"""Clients, and their resolvers with caches: honest ones, with a minimum TTL, ones that serve stale data."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ class Manner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks from one address: `weight` clients, evenly behind `resolvers`, each connects once a second."""
+
+    name: str
+    address: str
+    weight: int = 1
+    resolvers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """An answer's addresses or targets, and the seconds for which it may be kept."""
 
@@ -28,17 +38,23 @@ class Resolver:
     it fetches anew, as unbound's serve-expired does.
     """
 
-    def __init__(self, manner: Manner, upstream: Callable[[], Told]) -> None:
+    def __init__(self, manner: Manner, upstream: Callable[[float], Told]) -> None:
         self._manner = manner
         self._upstream = upstream
         self._told: Told | None = None
-        self._until = 0.0
+        self._fresh = 0.0
+        self.until = 0.0  # true time in seconds until which what was last told may be told
 
     def resolve(self, now: float) -> Told:
-        """What a client is told; `now` is true time in seconds."""
-        if self._told is not None and now < self._until:
+        """What a client is told; `now` is true time in seconds, and is passed on to who is asked upstream."""
+        if self._told is not None and now < self._fresh:
+            self.until = self._fresh
             return self._told
-        before, self._told = self._told, self._upstream()
+        before, self._told = self._told, self._upstream(now)
         least = MINIMUM if self._manner is Manner.MINIMUM else 0
-        self._until = now + max(self._told.ttl, least)
-        return before if before is not None and self._manner is Manner.STALE else self._told
+        self._fresh = now + max(self._told.ttl, least)
+        if before is not None and self._manner is Manner.STALE:
+            self.until = now
+            return before
+        self.until = self._fresh
+        return self._told

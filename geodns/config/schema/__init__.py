@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from geodns.config.schema.script import ScriptFile
 from geodns.config.schema.settings import Settings
 from geodns.config.schema.zones import SharedFile, ZoneFile
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) for editors: a zone file, a shared file (`_*.yaml`), or geodns.yaml."""
-    forms = (ZoneFile, SharedFile, Settings)
+    """JSON Schema (2020-12) for editors: a zone file, a shared file (`_*.yaml`), geodns.yaml, or a script."""
+    forms = (ZoneFile, SharedFile, Settings, ScriptFile)
     refs, schema = models_json_schema([(form, "validation") for form in forms], by_alias=False)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

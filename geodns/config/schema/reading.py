@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from geodns.config.findings import Findings, did_you_mean
-from geodns.config.schema import settings, zones
+from geodns.config.schema import script, settings, zones
 from geodns.config.schema.types import Form
 from geodns.config.yaml import Document, Loc
 
@@ -132,4 +132,4 @@ def _keys_of(*modules: Any) -> frozenset[str]:
     )
 
 
-_KEYS = _keys_of(zones, settings)
+_KEYS = _keys_of(zones, settings, script)
