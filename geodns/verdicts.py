@@ -20,6 +20,7 @@ from geodns.monitor.schedule import Monitor
 from geodns.store.state import Store
 
 REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
+GRAIN = 0.005  # seconds by which rounds may be late, so that many begin together
 SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
 
 log = structlog.get_logger("geodns")
@@ -42,7 +43,14 @@ class Verdicts:
         self._prober = Prober(settings.probes.allow)
         self._share = settings.probes.suspect / 100
         self.monitor = Monitor(
-            self._observed, time.time, self._prober, settings.limits.probes, self._suspects, self._share
+            self._observed,
+            time.time,
+            self._prober,
+            settings.limits.probes,
+            self._suspects,
+            self._share,
+            self._prober.begin,
+            GRAIN,
         )
         self._apply = apply
         self._world = world

@@ -1,7 +1,6 @@
 """When each probe runs, and what becomes of its result.
 
-Every probe is in exactly one of three states: its timer is set (the event loop's own heap holds 20,000 of
-them cheaply), it is queued because `concurrency` probes run already, or it runs. So nothing here can grow
+Every probe is in exactly one of three states: its timer is set, it is queued because `concurrency` probes run already, or it runs. So nothing here can grow
 beyond the number of probes. A round is due on a fixed grid, `interval` apart from the probe's own phase
 (a hash of its id), so that neither slow answers nor restarts make probes drift into step. While results
 disagree rounds are `retry_interval` apart instead, and the grid waits.
@@ -14,12 +13,16 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
 from geodns.core.rounds import FIRST_ROUND, LATE, following, phase
 from geodns.monitor.storm import PATIENCE, Storm, Suspects
+from geodns.monitor.timers import Timer, Timers
 
 _log = logging.getLogger(__name__)
+
+Begin = Callable[[Probe, Callable[[Outcome], None]], Callable[[], None] | None]
 
 
 @dataclass(slots=True)
@@ -42,8 +45,10 @@ class _Entry:
     grid: float  # event loop time of one point of the probe's grid
     due: float = 0.0  # event loop time of the round that comes or runs
     retry: bool = False  # that round is off the grid, because results disagree
-    timer: asyncio.TimerHandle | None = None
+    began: float = 0.0  # event loop time of the round that runs
+    timer: Timer | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    cancel: Callable[[], None] | None = None  # ends the probe that runs without a task
 
 
 class Monitor:
@@ -51,7 +56,9 @@ class Monitor:
 
     `clock` gives Unix seconds for stamps; `probe` does one probe; `on_change` gets
     the probes whose `Health` (verdict or doubt) differs after a result. `suspects` is asked whether many
-    failures at once (at least `share` of all) are the prober's own; it gets who fails and who is well. All
+    failures at once (at least `share` of all) are the prober's own; it gets who fails and who is well.
+    `begin` does one probe without a task, where it can (None: it cannot): it returns what cancels the probe,
+    and calls back later. `grain`: seconds by which rounds may be late, so that many begin in one wake. All
     methods belong to one event loop.
     """
 
@@ -63,12 +70,16 @@ class Monitor:
         concurrency: int = 256,
         suspects: Suspects = lambda failing, well: False,
         share: float = 0.0,
+        begin: Begin = lambda probe, done: None,
+        grain: float = 0.0,
     ) -> None:
         self.stats = Stats()
         self._on_change = on_change
         self._clock = clock
         self._probe = probe
+        self._start = begin
         self._concurrency = concurrency
+        self._timers = Timers(grain)
         self._storm = Storm(suspects, share)
         self._judging: asyncio.TimerHandle | None = None
         self._entries: dict[Probe, _Entry] = {}
@@ -144,22 +155,26 @@ class Monitor:
             self._arm(entry, entry.grid)
 
     def _remove(self, entries: list[_Entry]) -> list[asyncio.Task[None]]:
-        ended = []
         for entry in entries:
             del self._entries[entry.probe]
             self._waiting.discard(entry.probe)
             self._storm.forget(entry.probe)
             if entry.timer is not None:
-                entry.timer.cancel()
+                self._timers.cancel(entry.timer)
+        self._queued = deque(e for e in self._queued if e.probe in self._entries)
+        ended = []
+        for entry in entries:
+            if entry.cancel is not None:
+                entry.cancel()
+                self._ended(entry)
             if entry.task is not None:
                 entry.task.cancel()
                 ended.append(entry.task)
-        self._queued = deque(e for e in self._queued if e.probe in self._entries)
         return ended
 
     def _arm(self, entry: _Entry, due: float) -> None:
         entry.due = due
-        entry.timer = asyncio.get_running_loop().call_at(due, self._begin, entry)
+        entry.timer = self._timers.at(due, partial(self._begin, entry))
 
     def _begin(self, entry: _Entry) -> None:
         entry.timer = None
@@ -167,14 +182,17 @@ class Monitor:
             self._queued.append(entry)
             return
         loop = asyncio.get_running_loop()
-        if loop.time() - entry.due > LATE * entry.probe.check.interval:
+        entry.began = loop.time()
+        if entry.began - entry.due > LATE * entry.probe.check.interval:
             self.stats.late += 1
         self._running += 1
-        entry.task = loop.create_task(self._round(entry))
-        entry.task.add_done_callback(lambda _: self._ended(entry))
+        entry.cancel = self._start(entry.probe, partial(self._found, entry))
+        if entry.cancel is None:
+            entry.task = loop.create_task(self._round(entry))
+            entry.task.add_done_callback(lambda _: self._ended(entry))
 
     def _ended(self, entry: _Entry) -> None:
-        entry.task = None
+        entry.task = entry.cancel = None
         self._running -= 1
         if self._entries.get(entry.probe) is entry:
             self._arm(entry, self._next(entry))
@@ -190,18 +208,23 @@ class Monitor:
         return due
 
     async def _round(self, entry: _Entry) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         try:
             outcome = await self._probe(entry.probe)
         except Exception as error:  # what a stranger's answer can trigger in us is that endpoint's failure
             self.stats.errors += 1
             _log.exception("probe %s failed unexpectedly", entry.probe.id)
             outcome = Outcome(False, f"probe error: {type(error).__name__}")
-        took = loop.time() - began
-        self._take(entry, Result(outcome.ok, self._clock(), took, outcome.detail, outcome.expires))
+        self._take(entry, outcome)
 
-    def _take(self, entry: _Entry, result: Result) -> None:
+    def _found(self, entry: _Entry, outcome: Outcome) -> None:
+        try:
+            self._take(entry, outcome)
+        finally:
+            self._ended(entry)
+
+    def _take(self, entry: _Entry, outcome: Outcome) -> None:
+        took = asyncio.get_running_loop().time() - entry.began
+        result = Result(outcome.ok, self._clock(), took, outcome.detail, outcome.expires)
         self.stats.rounds += 1
         self.stats.failed += not result.ok
         self._note(entry, result)
