@@ -123,6 +123,8 @@ async def probe(watched: frozenset[Probe], certificate: Path, seconds: float) ->
     gc.set_threshold(5_000, 2, 100_000)  # as the server does
     holds: list[float] = []
     begun = loop.time()
+    global T0; T0=begun
+    gc.callbacks.append(lambda ph, info: print(ph, info, loop.time()-T0, file=sys.stderr) if info["generation"]==2 else None)
     beating = asyncio.ensure_future(_beat(holds))
     await monitor.set_probes(watched)
     setting = loop.time() - begun
@@ -178,6 +180,7 @@ async def _beat(holds: list[float]) -> None:
         at = loop.time()
         await asyncio.sleep(BEAT)
         holds.append(loop.time() - at - BEAT)
+        if holds[-1] > .03: print("hold", holds[-1], "before", loop.time()-T0, file=sys.stderr)
 
 
 def told(kind: str, f: dict[str, Any]) -> str:

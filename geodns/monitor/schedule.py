@@ -46,6 +46,7 @@ class _Entry:
     due: float = 0.0  # event loop time of the round that comes or runs
     retry: bool = False  # that round is off the grid, because results disagree
     began: float = 0.0  # event loop time of the round that runs
+    removed: bool = False
     timer: Timer | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     cancel: Callable[[], None] | None = None  # ends the probe that runs without a task
@@ -157,11 +158,12 @@ class Monitor:
     def _remove(self, entries: list[_Entry]) -> list[asyncio.Task[None]]:
         for entry in entries:
             del self._entries[entry.probe]
+            entry.removed = True
             self._waiting.discard(entry.probe)
             self._storm.forget(entry.probe)
             if entry.timer is not None:
                 self._timers.cancel(entry.timer)
-        self._queued = deque(e for e in self._queued if e.probe in self._entries)
+        self._queued = deque(entry for entry in self._queued if not entry.removed)
         ended = []
         for entry in entries:
             if entry.cancel is not None:
@@ -194,7 +196,7 @@ class Monitor:
     def _ended(self, entry: _Entry) -> None:
         entry.task = entry.cancel = None
         self._running -= 1
-        if self._entries.get(entry.probe) is entry:
+        if not entry.removed:
             self._arm(entry, self._next(entry))
         if self._queued:
             self._begin(self._queued.popleft())
@@ -234,18 +236,19 @@ class Monitor:
         else:
             before = entry.track.health
             entry.track = fold(entry.track, result, entry.probe.check)
-            if entry.track.health != before:
+            if entry.track.health is not before:
                 self._tell({entry.probe: entry.track.health})
-        self._waiting.discard(entry.probe)
-        self._mark_settled()
+        if self._waiting:
+            self._waiting.discard(entry.probe)
+            self._mark_settled()
 
     def _note(self, entry: _Entry, result: Result) -> None:
         """Keep the storm, and see to it that it is judged while it is large."""
         loop = asyncio.get_running_loop()
-        if result.ok:
-            self._storm.well(entry.probe)
-        else:
+        if not result.ok:
             self._storm.strike(entry.probe, entry.track, loop.time())
+        elif entry.track.last is None or not entry.track.last.ok:
+            self._storm.well(entry.probe)
         if self._storm.suspected and not self._storm.large():
             self._storm.pass_over()
             _log.warning("the prober is believed again: verdicts follow the checks")
