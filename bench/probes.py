@@ -117,7 +117,7 @@ async def probe(watched: frozenset[Probe], certificate: Path, seconds: float) ->
     loop = asyncio.get_running_loop()
     prober = Timed(("127.0.0.0/8",), ssl.create_default_context(cafile=str(certificate)))
     monitor = prober.monitor = (
-        Monitor(lambda changes: None, time.time, prober, begin=prober.begin, grain=0.005)
+        Monitor(lambda changes: None, time.time, prober, begin=prober.begin)
         if hasattr(prober, "begin") else Monitor(lambda changes: None, time.time, prober))
     gc.freeze()
     gc.set_threshold(5_000, 2, 100_000)  # as the server does

@@ -20,7 +20,6 @@ from geodns.monitor.schedule import Monitor
 from geodns.store.state import Store
 
 REMEMBERED = 3600.0  # seconds for which a verdict of an earlier run is believed
-GRAIN = 0.005  # seconds by which rounds may be late, so that many begin together
 SAVE = 60.0  # seconds between saves of all verdicts; changed ones are saved at once
 
 log = structlog.get_logger("geodns")
@@ -50,7 +49,6 @@ class Verdicts:
             self._suspects,
             self._share,
             self._prober.begin,
-            GRAIN,
         )
         self._apply = apply
         self._world = world

@@ -1,9 +1,9 @@
 """When each probe runs, and what becomes of its result.
 
-Every probe is in exactly one of three states: its timer is set, it is queued because `concurrency` probes run already, or it runs. So nothing here can grow
-beyond the number of probes. A round is due on a fixed grid, `interval` apart from the probe's own phase
-(a hash of its id), so that neither slow answers nor restarts make probes drift into step. While results
-disagree rounds are `retry_interval` apart instead, and the grid waits.
+Every probe is in exactly one of three states: its timer is set, it is queued because `concurrency` probes run
+already, or it runs. So nothing here can grow beyond the number of probes. A round is due on a fixed grid,
+`interval` apart from the probe's own phase (a hash of its id), so that neither slow answers nor restarts make
+probes drift into step. While results disagree rounds are `retry_interval` apart instead, and the grid waits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
-from geodns.core.rounds import FIRST_ROUND, LATE, following, phase
+from geodns.core.rounds import LATE, following, opening, phase
 from geodns.monitor.storm import PATIENCE, Storm, Suspects
 from geodns.monitor.timers import Timer, Timers
 
@@ -59,8 +59,7 @@ class Monitor:
     the probes whose `Health` (verdict or doubt) differs after a result. `suspects` is asked whether many
     failures at once (at least `share` of all) are the prober's own; it gets who fails and who is well.
     `begin` does one probe without a task, where it can (None: it cannot): it returns what cancels the probe,
-    and calls back later. `grain`: seconds by which rounds may be late, so that many begin in one wake. All
-    methods belong to one event loop.
+    and calls back later. All methods belong to one event loop.
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class Monitor:
         suspects: Suspects = lambda failing, well: False,
         share: float = 0.0,
         begin: Begin = lambda probe, done: None,
-        grain: float = 0.0,
     ) -> None:
         self.stats = Stats()
         self._on_change = on_change
@@ -80,7 +78,7 @@ class Monitor:
         self._probe = probe
         self._start = begin
         self._concurrency = concurrency
-        self._timers = Timers(grain)
+        self._timers = Timers()
         self._storm = Storm(suspects, share)
         self._judging: asyncio.TimerHandle | None = None
         self._entries: dict[Probe, _Entry] = {}
@@ -101,10 +99,13 @@ class Monitor:
         gone = [entry for probe, entry in self._entries.items() if probe not in probes]
         heirs = {(e.probe.address, e.probe.port): e.track.health for e in gone}
         ended = self._remove(gone)
+        new = {}
         for probe in probes - self._entries.keys():
-            name = probe.id
-            health = (remembered or {}).get(name) or heirs.get((probe.address, probe.port), Health())
-            self._add(probe, phase(name), replace(health, doubt_until=0.0))
+            health = (remembered or {}).get(probe.id) or heirs.get((probe.address, probe.port), Health())
+            new[probe] = replace(health, doubt_until=0.0)
+        unknown = sum(health.verdict is Verdict.UNKNOWN for health in new.values())
+        for probe, health in new.items():
+            self._add(probe, health, opening(probe.check.interval, unknown))
         self._mark_settled()
         healths = {probe: entry.track.health for probe, entry in self._entries.items()}
         await asyncio.gather(*ended, return_exceptions=True)
@@ -142,16 +143,17 @@ class Monitor:
             self._judging.cancel()
         await asyncio.gather(*self._remove(list(self._entries.values())), return_exceptions=True)
 
-    def _add(self, probe: Probe, part: float, health: Health) -> None:
+    def _add(self, probe: Probe, health: Health, spread: float) -> None:
+        """A first round that decides is due within `spread` seconds, any other within the interval."""
         now = asyncio.get_running_loop().time()
-        interval = probe.check.interval
+        interval, part = probe.check.interval, phase(probe.id)
         entry = _Entry(probe, Track(health), now + part * interval)
         self._entries[probe] = entry
         if health.verdict is Verdict.UP:
             self._storm.well(probe)
         if health.verdict is Verdict.UNKNOWN:
             self._waiting.add(probe)
-            self._arm(entry, now + part * min(interval, FIRST_ROUND))
+            self._arm(entry, now + part * spread)
         else:
             self._arm(entry, entry.grid)
 
@@ -188,7 +190,11 @@ class Monitor:
         if entry.began - entry.due > LATE * entry.probe.check.interval:
             self.stats.late += 1
         self._running += 1
-        entry.cancel = self._start(entry.probe, partial(self._found, entry))
+        try:
+            entry.cancel = self._start(entry.probe, partial(self._found, entry))
+        except Exception:
+            self.stats.errors += 1
+            _log.exception("probe %s could not begin as it should", entry.probe.id)
         if entry.cancel is None:
             entry.task = loop.create_task(self._round(entry))
             entry.task.add_done_callback(lambda _: self._ended(entry))

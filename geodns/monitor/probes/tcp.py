@@ -21,7 +21,6 @@ from geodns.core.health import Outcome, Probe
 from geodns.monitor.probes.failure import describe, timed_out
 from geodns.monitor.timers import Timer, Timers
 
-GRAIN = 0.005  # seconds by which a time-out may be late
 BATCH = 64  # connections looked at in one turn of the loop: about a millisecond
 # Closed by a reset: thousands a second that end politely would each occupy the system for another minute.
 _RESET = struct.pack("ii", 1, 0)
@@ -43,7 +42,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timers = Timers(GRAIN)
+        self._timers = Timers()
         self._selector = selectors.DefaultSelector()
         self._loop.add_reader(self._selector.fileno(), self._look)
 
