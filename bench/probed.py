@@ -40,9 +40,7 @@ def _accept(listener: socket.socket) -> None:
 async def _serve(ports: dict[str, int], certificate: str) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
-    server = await asyncio.get_running_loop().create_server(
-        _Https, EVERYWHERE, 0, ssl=tls, backlog=4096
-    )
+    server = await asyncio.get_running_loop().create_server(_Https, EVERYWHERE, 0, ssl=tls, backlog=4096)
     print(json.dumps({**ports, "https": server.sockets[0].getsockname()[1]}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
 

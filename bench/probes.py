@@ -1,8 +1,9 @@
-"""`python -m bench.probes [KIND ...]`: probes by the thousand from one process. Is a round late, what do they cost?
+"""`python -m bench.probes [PART ...]`: probes by the thousand from one process, what is late, what it costs.
 
-`tcp`: 20,000 endpoints every 5 s, of which 2 in 100 refuse and 1 in 100 never answers. `https`: 2,000 every 5 s,
-certificates verified. The monitor and the prober are the server's own, alone in a process; the endpoints
-(bench/probed.py) are in another on the other core. A round is late as the server counts it.
+`tcp`: 20,000 endpoints every 5 s; 2 in 100 refuse, 1 in 100 never answers. `https`: 2,000 every 5 s, with
+certificates verified. Each has the server's own monitor and prober in a process for itself, and the endpoints
+(bench/probed.py) on the other core. `dns`: how quickly a server in the Python lane answers that has the same
+20,000 to probe, and one that has none, in turns.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import ssl
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import data, machine, packets
+from bench.geodns import GeodnsPython
+from bench.machine import BenchError, Load
+from bench.plan import Plan, started
+from bench.results import Results
 from geodns.core.health import Outcome, Probe
 from geodns.model import Check
 from geodns.monitor.probes import Prober
@@ -30,43 +36,50 @@ from geodns.monitor.schedule import Monitor
 
 INTERVAL, TIMEOUT = 5.0, 2.0
 COUNTS = {"tcp": 20_000, "https": 2_000}
-PERCENT = {"closed": 2, "full": 1}  # of the tcp endpoints; the others accept
+PERCENT = {"closed": 2, "full": 1}  # of the TCP endpoints; the others accept
 NAME = "probed.example.com"
-BEAT = 0.005  # seconds between two looks at whether the loop is held
-SETTLING = 2 * INTERVAL  # not part of the costs
+LOOPBACK = "127.0.0.0/8"
+SETTLING = 2 * INTERVAL  # after the first round, before costs are taken
+BEAT = 0.005  # seconds between two looks at whether the loop was held
+SHARES = (500, 990, 999, 1000)  # thousandths: p50, p99, p99.9, the most
+RATE, TURNS, TURN = 5_000, 3, 15.0  # queries a second; turns of each server, of so many seconds
+KEPT = ("p50_us", "p99_us", "p999_us", "busy")
+
+Ports = Mapping[str, int]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.probes", description=__doc__)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(COUNTS)} (default: both)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each kind (default 60)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="tcp, https, dns (default: all)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of tcp and https each (default 60)")
     parser.add_argument("--share", type=float, default=1.0, help="of the endpoints (default 1)")
     parser.add_argument("--prober", nargs=2, metavar=("PORTS", "CERTIFICATE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.prober:
-        ports, certificate = json.loads(args.prober[0]), Path(args.prober[1])
-        (kind,) = args.kinds
-        watched = probes(kind, int(COUNTS[kind] * args.share), ports)
-        print(json.dumps(asyncio.run(probe(watched, certificate, args.seconds))))
+        watched = probes(args.parts[0], args.share, json.loads(args.prober[0]))
+        print(json.dumps(asyncio.run(probe(watched, Path(args.prober[1]), args.seconds))))
         return 0
-    for kind in args.kinds or COUNTS:
+    for part in args.parts or (*COUNTS, "dns"):
         with endpoints() as (ports, certificate, pid):
-            before = machine.cpu_seconds([pid])
-            found = apart(kind, args, ports, certificate)
-            found["peer_cpu"] = (machine.cpu_seconds([pid]) - before) / found["seconds"]
-        print(told(kind, found), flush=True)
+            if part == "dns":
+                answer(args.share, ports)
+            else:
+                cost = machine.cpu_seconds([pid])
+                found = apart(part, args, ports, certificate)
+                tell(part, found, (machine.cpu_seconds([pid]) - cost) / args.seconds)
     return 0
 
 
 @contextmanager
-def endpoints() -> Iterator[tuple[dict[str, int], Path, int]]:
-    """Their ports by what they do, their certificate, the process."""
+def endpoints() -> Iterator[tuple[Ports, Path, int]]:
+    """Their ports by what they do, their certificate, the process; ended at the end."""
     certificate = made(machine.OUT / "work")
+    command = [sys.executable, "-m", "bench.probed", str(certificate)]
     with machine.pinned(machine.cores()[1]):
-        command = [sys.executable, "-m", "bench.probed", str(certificate)]
         running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with running:
-        assert running.stdin is not None and running.stdout is not None
+        assert running.stdin is not None
+        assert running.stdout is not None
         yield json.loads(running.stdout.readline()), certificate, running.pid
         running.stdin.close()
 
@@ -74,123 +87,167 @@ def endpoints() -> Iterator[tuple[dict[str, int], Path, int]]:
 def made(folder: Path) -> Path:
     """Key and self-signed certificate of NAME in one file."""
     folder.mkdir(parents=True, exist_ok=True)
-    key, certificate, both = (folder / f"{name}.pem" for name in ("key", "cert", "probed"))
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split()
+    key, certificate, both = (folder / f"{name}.pem" for name in ("key", "certificate", "probed"))
+    how = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     named = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate, *named], check=True, capture_output=True)
+    command = ["openssl", "req", "-x509", *how, *named, "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
     both.write_text(key.read_text() + certificate.read_text())
     return both
 
 
-def apart(
-    kind: str, args: argparse.Namespace, ports: dict[str, int], certificate: Path
-) -> dict[str, Any]:
-    """What `probe` found, in a process of its own."""
-    options = ["--seconds", str(args.seconds), "--share", str(args.share)]
-    command = [sys.executable, "-m", "bench.probes", kind, *options, "--prober", json.dumps(ports), certificate]
+def addresses(kind: str, share: float, ports: Ports) -> Iterator[tuple[str, int]]:
+    """Address and port of each endpoint; of every hundred some fail, as PERCENT says."""
+    kinds = [name for name, percent in PERCENT.items() for _ in range(percent)] if kind == "tcp" else []
+    kinds += ["https" if kind == "https" else "open"] * (100 - len(kinds))
+    for number in range(int(COUNTS[kind] * share)):
+        yield f"127.1.{number >> 8}.{number & 255}", ports[kinds[number % 100]]
+
+
+def probes(kind: str, share: float, ports: Ports) -> frozenset[Probe]:
+    check = Check(kind, interval=INTERVAL, timeout=TIMEOUT, host=NAME if kind == "https" else None)
+    return frozenset(Probe(check, *at) for at in addresses(kind, share, ports))
+
+
+# one process, nothing but probes
+
+
+def apart(part: str, args: argparse.Namespace, ports: Ports, certificate: Path) -> dict[str, Any]:
+    """What `probe` finds, in a process of its own."""
+    options = ["--seconds", str(args.seconds), "--share", str(args.share), "--prober", json.dumps(ports)]
+    command = [sys.executable, "-m", "bench.probes", part, *options, str(certificate)]
     with machine.pinned(machine.cores()[0]):
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def probes(kind: str, count: int, ports: dict[str, int]) -> frozenset[Probe]:
-    """As many at addresses of their own; every hundred of them fail as PERCENT says."""
-    check = Check(kind, interval=INTERVAL, timeout=TIMEOUT, host=NAME if kind == "https" else None)
-    behaviours = [name for name, share in PERCENT.items() for _ in range(share)] if kind == "tcp" else []
-    behaviours += ["https" if kind == "https" else "open"] * (100 - len(behaviours))
-    return frozenset(
-        Probe(check, f"127.1.{n >> 8}.{n & 255}", ports[behaviours[n % 100]]) for n in range(count)
-    )
+class Timed(Prober):
+    """Notes by how many seconds each round began after its time."""
 
+    def __init__(self, certificate: Path) -> None:
+        super().__init__((LOOPBACK,), ssl.create_default_context(cafile=str(certificate)))
+        self.late: list[float] = []
+        self.monitor = Monitor(lambda changes: None, time.time, self, begin=self.begin)
 
-@dataclass
-class Lateness:
-    """Seconds from when rounds were due to when they began."""
+    def begin(self, p: Probe, done: Callable[[Outcome], None]) -> Callable[[], None] | None:
+        cancel = super().begin(p, done)
+        if cancel is not None:
+            self._note(p)
+        return cancel
 
-    monitor: Monitor | None = None
-    seen: list[float] = None  # type: ignore[assignment]
+    async def __call__(self, p: Probe) -> Outcome:
+        self._note(p)
+        return await super().__call__(p)
+
+    def _note(self, p: Probe) -> None:
+        self.late.append(asyncio.get_running_loop().time() - self.monitor._entries[p].due)
 
 
 async def probe(watched: frozenset[Probe], certificate: Path, seconds: float) -> dict[str, Any]:
-    """Probe for so long; counts of all of it, costs of what comes after SETTLING."""
-    loop = asyncio.get_running_loop()
-    prober = Timed(("127.0.0.0/8",), ssl.create_default_context(cafile=str(certificate)))
-    monitor = prober.monitor = (
-        Monitor(lambda changes: None, time.time, prober, begin=prober.begin)
-        if hasattr(prober, "begin") else Monitor(lambda changes: None, time.time, prober))
+    """Probe for so long: counts and lateness of all of it; costs and `held` of what comes after SETTLING."""
+    loop, prober = asyncio.get_running_loop(), Timed(certificate)
+    monitor, held = prober.monitor, list[float]()
     gc.freeze()
     gc.set_threshold(5_000, 2, 100_000)  # as the server does
-    holds: list[float] = []
-    begun = loop.time()
-    global T0; T0=begun
-    gc.callbacks.append(lambda ph, info: print(ph, info, loop.time()-T0, file=sys.stderr) if info["generation"]==2 else None)
-    beating = asyncio.ensure_future(_beat(holds))
+    began = loop.time()
     await monitor.set_probes(watched)
-    setting = loop.time() - begun
     await monitor.first_round()
-    first = loop.time() - begun
+    first = loop.time() - began
+    beating = asyncio.ensure_future(_beat(held))
     await asyncio.sleep(SETTLING)
-    cpu, at, rounds = time.process_time(), loop.time(), monitor.stats.rounds
-    first_hold = max(holds)
-    holds.clear()
-    await asyncio.sleep(seconds - SETTLING)
-    cpu, took, counted = time.process_time() - cpu, loop.time() - at, monitor.stats.rounds - rounds
+    held.clear()
+    at, cpu, rounds = loop.time(), time.process_time(), monitor.stats.rounds
+    await asyncio.sleep(max(INTERVAL, began + seconds - at))
+    took, cpu, rounds = loop.time() - at, time.process_time() - cpu, monitor.stats.rounds - rounds
     beating.cancel()
-    late = sorted(prober.late)
-    found = {
-        **asdict(monitor.stats),
-        "seconds": seconds,
-        "set_seconds": setting,
-        "first_round": first,
-        "rate": counted / took,
-        "cpu": cpu / took,
-        "cpu_1000": cpu / counted * 1000,
-        "late_ms": [1000 * late[int(len(late) * share)] for share in (0.5, 0.99, 0.999)] + [1000 * late[-1]],
-        "hold_ms": [1000 * statistics.quantiles(holds, n=1000)[n] for n in (499, 989, 998)] + [1000 * max(holds)],
-        "first_hold_ms": 1000 * first_hold,
-        "peak_mb": machine.peak_mb([__import__("os").getpid()]),
-    }
     await monitor.stop()
     await prober.close()
-    return found
+    return {
+        **asdict(monitor.stats),
+        "first": first,
+        "rate": rounds / took,
+        "busy": cpu / took,
+        "cpu_us": cpu / rounds * 1e6,
+        "late_ms": spread(prober.late),
+        "held_ms": spread(held),
+        "peak_mb": machine.peak_mb([os.getpid()]),
+    }
 
 
-class Timed(Prober):
-    monitor: Monitor
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.late: list[float] = []
-
-    def begin(self, p, done):
-        found = super().begin(p, done)
-        if found is not None:
-            self.late.append(asyncio.get_running_loop().time() - self.monitor._entries[p].due)
-        return found
-
-    async def __call__(self, p: Probe) -> Outcome:
-        self.late.append(asyncio.get_running_loop().time() - self.monitor._entries[p].due)
-        return await super().__call__(p)
-
-
-async def _beat(holds: list[float]) -> None:
-    loop = asyncio.get_running_loop()
+async def _beat(held: list[float]) -> None:
+    """Note by how much the loop wakes late, as far as that was this process at work and not the machine."""
     while True:
-        at = loop.time()
+        at, cpu = time.perf_counter(), time.process_time()
         await asyncio.sleep(BEAT)
-        holds.append(loop.time() - at - BEAT)
-        if holds[-1] > .03: print("hold", holds[-1], "before", loop.time()-T0, file=sys.stderr)
+        held.append(min(time.perf_counter() - at - BEAT, time.process_time() - cpu))
 
 
-def told(kind: str, f: dict[str, Any]) -> str:
-    p = lambda values: " / ".join(f"{v:.1f}" for v in values)
-    return (
-        f"{kind}: {f['rounds']:,} rounds, {f['late']:,} late, {f['failed']:,} failed, {f['errors']} errors; "
-        f"{f['rate']:.0f}/s at {f['cpu']:.0%} of a core ({f['cpu_1000']:.3f} s / 1,000; endpoints {f['peer_cpu']:.0%}); "
-        f"lateness ms p50/p99/p99.9/max {p(f['late_ms'])}; hold {p(f['hold_ms'])}; set {f['set_seconds']:.2f} s, first round {f['first_round']:.1f} s, first hold {f['first_hold_ms']:.0f} ms; {f['peak_mb']:.0f} MiB"
+def spread(seconds: list[float]) -> list[float]:
+    """In ms at SHARES."""
+    ordered = sorted(seconds)
+    return [1000 * ordered[min(len(ordered) - 1, len(ordered) * share // 1000)] for share in SHARES]
+
+
+def tell(part: str, found: dict[str, Any], endpoints_busy: float) -> None:
+    late, held = (" / ".join(f"{ms:.1f}" for ms in found[key]) for key in ("late_ms", "held_ms"))
+    print(
+        f"{part}: {found['rounds']:,} rounds, {found['late']:,} late, {found['failed']:,} failed, "
+        f"{found['errors']} errors; the first took {found['first']:.1f} s\n"
+        f"  {found['rate']:,.0f} a second: {found['cpu_us']:.0f} µs each, {found['busy']:.0%} of a core "
+        f"(the endpoints: {endpoints_busy:.0%}), {found['peak_mb']:.0f} MiB at most\n"
+        f"  ms at p50, p99, p99.9, most: begun late by {late}; the loop held {held}",
+        flush=True,
     )
 
 
+# beside answers
+
+
+class Probing(GeodnsPython):
+    """With endpoints to probe in pools that nobody asks for."""
+
+    probed: tuple[tuple[str, int], ...] = ()
+
+    def shared(self) -> str:
+        lines = [super().shared()]
+        for number, (address, port) in enumerate(self.probed):
+            if number % 100 == 0:
+                lines += [f"  probed-{number}:", f"    check: {{type: tcp, interval: {INTERVAL:g}s}}"]
+                lines += ["    regions:", f"      {data.DEFAULT_REGION}:"]
+            own = address.replace("127", "10", 1)
+            lines.append(f"        - {{address: {own}, probe: {address}, port: {port}}}")
+        return "\n".join(lines) + "\n"
+
+
+def answer(share: float, ports: Ports) -> None:
+    """Print how quickly both answered, the median of turns, and what became of the probes."""
+    plan = Plan(Results(machine.describe()))
+    queries = plan.work / "probes.queries"
+    packets.write(queries, packets.random_subnets(data.NAMES))
+    many = tuple(addresses("tcp", share, ports))
+    found: dict[int, list[dict[str, Any]]] = {0: [], len(many): []}
+    for _ in range(TURNS):
+        for count, rows in found.items():
+            server = Probing(plan.work / "probes", plan.database())
+            server.probed = many[:count]
+            with started(server):
+                time.sleep(INTERVAL)
+                row = server.under(Load(int(RATE * TURN), TURN, rate=RATE), queries)
+                rows.append({**row, **server.status()["probes"]})
+    for count, rows in found.items():
+        middle = {key: statistics.median(row[key] for row in rows) for key in KEPT}
+        lost, rounds, late = (sum(row[key] for row in rows) for key in ("lost", "rounds", "late"))
+        print(
+            f"dns: {RATE:,} queries a second beside {count:,} probes: {middle['p50_us']:,.0f} µs at p50, "
+            f"{middle['p99_us']:,.0f} at p99, {middle['p999_us']:,.0f} at p99.9, {lost} lost; "
+            f"{middle['busy']:.0%} of a core; {rounds:,} rounds, {late:,} late",
+            flush=True,
+        )
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        sys.exit(f"bench: {error}")

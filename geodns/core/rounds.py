@@ -10,7 +10,9 @@ import hashlib
 import math
 
 FIRST_ROUND = 1.0  # seconds over which probes that nothing is known of are spread
-FIRST_RATE = 500  # of them a second where that makes it longer: as many as can begin in time, whatever their kind
+FIRST_RATE = (
+    500  # of them a second where that makes it longer: as many as can begin in time, whatever their kind
+)
 MOMENT = 1e-6  # share of the interval that tells two points of the grid apart
 LATE = 0.1  # share of the interval by which a start may miss its time before it counts as late
 
