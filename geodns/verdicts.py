@@ -85,12 +85,10 @@ class Verdicts:
                 await asyncio.wait_for(self._change.wait(), whole + SAVE - time.monotonic())
             self._change.clear()
             changed, self._changed = self._changed, set()
-            tracks = self.monitor.snapshot()
-            if time.monotonic() - whole >= SAVE:
+            everything = time.monotonic() - whole >= SAVE
+            if everything:
                 whole = time.monotonic()
-            else:
-                tracks = {probe: tracks[probe] for probe in changed if probe in tracks}
-            await asyncio.to_thread(self._remember, tracks)
+            await asyncio.to_thread(self._remember, self.monitor.snapshot(None if everything else changed))
 
     async def close(self) -> None:
         """End all probes and save how they stand."""

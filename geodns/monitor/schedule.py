@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -134,8 +134,10 @@ class Monitor:
         """How many probes are due but held back because `concurrency` run already."""
         return len(self._queued)
 
-    def snapshot(self) -> dict[Probe, Track]:
-        return {probe: entry.track for probe, entry in self._entries.items()}
+    def snapshot(self, of: Collection[Probe] | None = None) -> dict[Probe, Track]:
+        """Of all, or of those in `of` that are still probed."""
+        wanted = self._entries.keys() if of is None else [probe for probe in of if probe in self._entries]
+        return {probe: self._entries[probe].track for probe in wanted}
 
     async def stop(self) -> None:
         """Cancel everything and return when nothing runs any more."""
