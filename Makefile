@@ -106,6 +106,9 @@ endif
 bench: databases native  ## measure both lanes beside gdnsd, Knot, PowerDNS and NSD: make bench BENCH=--quick for a look
 	$(BIN)/python -m bench $(BENCH)
 
+probes: $(STAMP)  ## what 20,000 TCP probes and 2,000 HTTPS ones cost, and answers beside them: make probes PROBES="tcp dns"
+	$(BIN)/python -m bench.probes $(PROBES)
+
 lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
@@ -113,4 +116,4 @@ lock: $(STAMP)  ## pin the dependencies anew from pyproject.toml
 clean:  ## remove what make made
 	rm -rf $(VENV) data/synthetic bench/out build *.egg-info native/target $(LIBRARY)
 
-.PHONY: help native install databases demo test differential lanes failover kills coverage fuzz lint format bench lock clean
+.PHONY: help native install databases demo test differential lanes failover kills coverage fuzz lint format bench probes lock clean

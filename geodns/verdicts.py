@@ -44,7 +44,13 @@ class Verdicts:
         self._prober = Prober(settings.probes.allow, commands=commands)
         self._share = settings.probes.suspect / 100
         self.monitor = Monitor(
-            self._observed, time.time, self._prober, settings.limits.probes, self._suspects, self._share
+            self._observed,
+            time.time,
+            self._prober,
+            settings.limits.probes,
+            self._suspects,
+            self._share,
+            self._prober.begin,
         )
         self._apply = apply
         self._world = world
@@ -82,12 +88,10 @@ class Verdicts:
                     await self._change.wait()
             self._change.clear()
             changed, self._changed = self._changed, set()
-            tracks = self.monitor.snapshot()
-            if time.monotonic() - whole >= SAVE:
+            everything = time.monotonic() - whole >= SAVE
+            if everything:
                 whole = time.monotonic()
-            else:
-                tracks = {probe: tracks[probe] for probe in changed if probe in tracks}
-            await asyncio.to_thread(self._remember, tracks)
+            await asyncio.to_thread(self._remember, self.monitor.snapshot(None if everything else changed))
 
     async def close(self) -> None:
         """End all probes and save how they stand."""

@@ -107,6 +107,16 @@ async def test_the_first_round_starts_at_once_and_is_spread_over_a_second() -> N
 
 
 @in_virtual_time
+async def test_a_first_round_of_many_takes_longer_but_no_longer_than_the_interval() -> None:
+    for count, least, most in ((1000, 1.9, 2.0), (3000, 2.9, 3.0)):  # 500 a second
+        fake = Fake()
+        await fake.monitor.set_probes(probes(*names(count)))
+        await fake.monitor.first_round()
+        assert least < max(times[0] for times in fake.asked.values()) <= most
+        await fake.monitor.stop()
+
+
+@in_virtual_time
 async def test_later_rounds_are_spread_over_the_interval_and_keep_their_cadence() -> None:
     fake = Fake()
     fake.delay = dict.fromkeys(names(50), 0.7)  # a slow answer must not move the next round

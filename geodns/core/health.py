@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from geodns.core.names import labels
@@ -40,12 +41,20 @@ class Probe:
     address: str
     port: int
 
+    def __hash__(self) -> int:
+        """Without the check, whose many fields would be most of what a round costs."""
+        return hash((self.address, self.port))
+
     @property
     def id(self) -> str:
         """Stable across restarts, for the store: kind, address, port and a hash of the check."""
-        digest = hashlib.blake2b(repr(self.check).encode(), digest_size=6).hexdigest()
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.check.kind}://{host}:{self.port}#{digest}"
+        return f"{self.check.kind}://{host}:{self.port}#{_digest(self.check)}"
+
+
+@lru_cache(1024)
+def _digest(check: Check) -> str:
+    return hashlib.blake2b(repr(check).encode(), digest_size=6).hexdigest()
 
 
 def probes_of(endpoint: Endpoint, family: int) -> tuple[Probe, ...]:
@@ -135,7 +144,7 @@ class Track:
 
 
 def fold(track: Track, result: Result, check: Check) -> Track:
-    """The track after one more result.
+    """The track after one more result; its health is the same object where that did not change.
 
     Unknown becomes up at the first good result, and down as up does: after `fall` bad ones of the last
     `fall_of`. Down rises after `rise` good ones of the last `rise_of`, but not before `held_until`. While
@@ -150,6 +159,8 @@ def fold(track: Track, result: Result, check: Check) -> Track:
         return Track(Health(Verdict.UP, result.at, 0.0, f"1 of 1: {result.detail}"), last=result)
     window = _window(health.verdict, check)
     spoke_against = result.ok == (health.verdict is Verdict.DOWN)
+    if not (spoke_against or track.contrary or health.doubt_until):  # as nearly always
+        return Track(health, 0, track.flaps, track.held_until, result)
     contrary = (track.contrary << 1 | spoke_against) & _mask(window.of)
     if not spoke_against and window.need == window.of:  # no run in a row holds what went before this
         contrary = 0

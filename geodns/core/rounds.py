@@ -10,6 +10,9 @@ import hashlib
 import math
 
 FIRST_ROUND = 1.0  # seconds over which probes that nothing is known of are spread
+FIRST_RATE = (
+    500  # of them a second where that makes it longer: as many as can begin in time, whatever their kind
+)
 MOMENT = 1e-6  # share of the interval that tells two points of the grid apart
 LATE = 0.1  # share of the interval by which a start may miss its time before it counts as late
 
@@ -18,6 +21,11 @@ def phase(probe_id: str) -> float:
     """A number in [0, 1), the same for a probe in every run, so that starts are spread and stay so."""
     digest = hashlib.blake2b(probe_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
+
+
+def opening(interval: float, unknown: int) -> float:
+    """Seconds over which the first rounds are spread where nothing is known of `unknown` probes."""
+    return min(interval, max(FIRST_ROUND, unknown / FIRST_RATE))
 
 
 def following(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from geodns.core.health import Health, Probe, probes_of
@@ -138,7 +137,7 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
         case Observed(health):
             touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
             known = {probe: h for probe, h in health.items() if probe in world.pools_of}
-            return replace(world, health=MappingProxyType({**world.health, **known})), touched
+            return replace(world, health={**world.health, **known}), touched  # plain: copied without a hash
         case Overridden() | Lifted():
             return _change(world, (event,))
         case Batch(changes):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from typing import Protocol
 
 from geodns.core.health import Health, Probe, Result, Track, fold, gap
-from geodns.core.rounds import FIRST_ROUND, following, phase
+from geodns.core.rounds import following, opening, phase
 from geodns.sim.agenda import Agenda
 
 ANSWER = 0.02  # seconds that a probe takes where it is answered
@@ -56,7 +56,7 @@ class Prober:
 
     def __init__(
         self,
-        probes: Iterable[Probe],
+        probes: Collection[Probe],
         agenda: Agenda,
         start: float,
         answers: Callable[[Probe, float], bool],
@@ -75,7 +75,7 @@ class Prober:
         for probe in probes:
             interval, part = probe.check.interval, phase(probe.id)
             watch = self._watches[probe] = _Watch(probe, start + part * interval)
-            watch.due = start + part * min(interval, FIRST_ROUND)
+            watch.due = start + part * opening(interval, len(probes))
             agenda.at(watch.due, partial(self._begin, watch))
 
     @property

@@ -8,15 +8,17 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import aiohttp
 
 from geodns.core.health import HEARTBEAT, Outcome, Probe
 from geodns.monitor.probes import command, dns, grpc, http, http2, icmp, tcp, tls
-from geodns.monitor.probes.failure import describe
+from geodns.monitor.probes.failure import describe, timed_out
 from geodns.monitor.probes.vetting import Vetting
 
 _RESOLVER_THREADS = 8
+_VETTED = 1 << 16  # addresses that need not be vetted in each round
 
 
 class Prober:
@@ -38,6 +40,8 @@ class Prober:
         self._commands = asyncio.Semaphore(commands) if commands else None
         self._tls = {(verify, False): _context(authorities, verify) for verify in (True, False)}
         self._tls |= {(verify, True): _context(authorities, verify, http2.ALPN) for verify in (True, False)}
+        self._vetted = lru_cache(_VETTED)(self._vet)
+        self._connections: tcp.Connections | None = None
         self._session: aiohttp.ClientSession | None = None
         # Threads of its own: names that resolve slowly must not use up the ones that the store waits for.
         self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "geodns-resolve")
@@ -64,14 +68,35 @@ class Prober:
         except socket.gaierror as error:
             return Outcome(False, describe(error))
         except TimeoutError:
-            return Outcome(False, f"timed out after {p.check.timeout:g} s")
+            return Outcome(False, timed_out(p.check.timeout))
+
+    def begin(self, p: Probe, done: Callable[[Outcome], None]) -> Callable[[], None] | None:
+        """The same without a task, where the kind can: a TCP probe of a numeric address. Else None.
+
+        `done` gets what it finds, later, unless the probe is cancelled by what this returns.
+        """
+        address = self._vetted(p.address) if p.check.kind == "tcp" else None
+        return self._connect().begin(p, address, done) if address else None
+
+    def _vet(self, address: str) -> str | None:
+        """A numeric address in its canonical form; None for a host name, and where probes may not go."""
+        try:
+            numeric = str(ipaddress.ip_address(address))
+        except ValueError:
+            return None
+        return None if self._vetting.refusal(numeric) else numeric
+
+    def _connect(self) -> tcp.Connections:
+        if self._connections is None:
+            self._connections = tcp.Connections()
+        return self._connections
 
     async def _ask(self, p: Probe, address: str) -> Outcome:
         kind, version = p.check.kind, p.check.version
         tls_context = self._tls[p.check.verify, kind == "grpcs" or (kind == "https" and version == "2")]
         match kind:
             case "tcp":
-                return await tcp.probe(p, address)
+                return await self._connect().probe(p, address)
             case "tls":
                 return await tls.probe(p, address, tls_context)
             case "dns":
@@ -98,6 +123,8 @@ class Prober:
 
     async def close(self) -> None:
         self._resolvers.shutdown(wait=False, cancel_futures=True)
+        if self._connections is not None:
+            self._connections.close()
         if self._session is not None:
             await self._session.close()
 

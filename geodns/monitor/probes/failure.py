@@ -35,6 +35,11 @@ def describe(error: BaseException) -> str:
     return shorten(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
+def timed_out(seconds: float) -> str:
+    """What is said of a probe that was not over within so many."""
+    return f"timed out after {seconds:g} s"
+
+
 def shorten(text: str) -> str:
     """`text` on one line of printable characters, cut to what a table can hold."""
     printable = "".join(c if c.isprintable() else " " for c in text[: 2 * _MAX_DETAIL])
