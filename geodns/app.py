@@ -43,6 +43,7 @@ from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
 from geodns.preparing import Prepared, catch_up, prepare, relocate
+from geodns.returning import Returns
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
@@ -113,6 +114,7 @@ class Server:
         self.verdicts = Verdicts(self.apply, lambda: self.world, self.store, settings)
         self.monitor = self.verdicts.monitor
         self.journal = Journal(self.store, self.started)
+        self.returns = Returns(self)
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
 
@@ -143,6 +145,7 @@ class Server:
                 self._follow_secrets,
                 self.verdicts.keep,
                 self.journal.keep,
+                self.returns.keep,
             ):
                 self._spawn(self._lasting(work))
             self._open(doors.waiting(self), doors.waiting(self))
@@ -151,7 +154,7 @@ class Server:
             for tcp in self.tcp:
                 await tcp.start()
             await self._first_round()
-            await self.operations.end_overrides()
+            self.returns.tick()
             if self._stop.is_set():
                 return
             self._open(doors.datagrams(self), doors.streams(self))
@@ -186,6 +189,7 @@ class Server:
         await self.secondaries.notifier.stop()
         await self.admin.stop()
         await self.verdicts.close()
+        await self.returns.write()
         await self.journal.close()
         self.store.close()
 
@@ -240,6 +244,9 @@ class Server:
         before = self.world
         self.world, touched = apply(before, event)
         self.journal.observed(before, event)
+        if isinstance(event, Observed):
+            self.world, more = apply(self.world, self.returns.after(before, self.world, event))
+            touched |= more
         self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
             self._tell_outages(touched)
@@ -320,6 +327,7 @@ class Server:
         self.reading, self.geography = prepared.reading, prepared.geography
         self.secondaries.adopt(self.reading.contents)
         self._out &= self.world.pools.keys()
+        self.returns.reconsider()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
         gc.set_threshold(5_000, 2, 100_000)  # queries leave none behind, and none shall wait for a long walk
         gc.enable()
@@ -330,12 +338,12 @@ class Server:
     # what goes on beside
 
     async def _tick(self) -> None:
-        """Keep the clock of the answers, and end the overrides whose time is over."""
+        """Keep the clock of the answers, and let time change what is set."""
         while True:
             await asyncio.sleep(TICK)
             self.now = int(time.time())
             gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
-            await self.operations.end_overrides()
+            self.returns.tick()
 
     async def _follow_files(self) -> None:
         """Reload when the system tells of a change, and when a look finds one that it did not tell of.

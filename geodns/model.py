@@ -113,6 +113,21 @@ class Minimum:
 
 
 @dataclass(frozen=True, slots=True)
+class Failback:
+    """How a region of a pool that failed returns: once it has been healthy for `after` seconds, with a share
+    that grows over `ramp` seconds (0: at once); or, if `manual`, when somebody resumes it.
+    """
+
+    manual: bool = False
+    after: float = 0.0
+    ramp: float = 0.0
+
+    @property
+    def at_once(self) -> bool:
+        return not (self.manual or self.after or self.ramp)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolRegion:
     region: str
     endpoints: tuple[Endpoint, ...]
@@ -135,6 +150,7 @@ class Pool:
     answers: int | None = 1
     when_all_down: AllDown = AllDown.SERVE
     backup: tuple[str, ...] = ()
+    failback: Failback = Failback()
     position: Position = field(default=NOWHERE, compare=False)
 
     def region(self, region_id: str) -> PoolRegion | None:

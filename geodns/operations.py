@@ -14,17 +14,18 @@ import structlog
 
 from geodns.admin.control import Applied, Readiness
 from geodns.core import names
-from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
+from geodns.core.audit import OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
 from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
-from geodns.core.overrides import PAUSE
+from geodns.core.overrides import pauses
 from geodns.core.replay import Replay
-from geodns.core.verbs import Asked, planned, said
-from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
+from geodns.core.returns import course
+from geodns.core.verbs import Asked, at_their_end, planned, said
+from geodns.core.world import Batch, Lifted, Overridden, World, apply
 from geodns.errors import GeodnsError, StoreError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
@@ -65,7 +66,7 @@ class Operations:
             before, now = server.world, time.time()
             batch = planned(before, asked, now)
             after, touched = apply(before, batch)
-            refused = guard(before, after, _said(asked))
+            refused = guard(before, apply(before, at_their_end(batch))[0], _said(asked))
             entries = [] if refused is None else [_judged(asked, refused, now)]
             if refused is not None and not asked.force:
                 server.journal.note(*([] if asked.dry_run else entries))
@@ -78,24 +79,6 @@ class Operations:
                 after, now = server.world, time.time()
             ttls = [spec.ttl for spec in server.sheets.specs if spec.pool in touched]
             return Applied(before, batch, after, now, now + max(ttls, default=0))
-
-    async def end_overrides(self) -> None:
-        """Lift the overrides whose time is over."""
-        server = self._server
-        if not due(server.world, time.time()):
-            return
-        async with server.changing:
-            now = time.time()
-            over = due(server.world, now)
-            ended = Batch(tuple(Lifted(o.kind, o.subject) for o in over))
-            entries = of_batch(server.world, ended, now, CLOCK, "its time is over")
-            try:
-                await self._take(ended, entries)
-            except StoreError:  # they are past their end in the store as well, and are dropped at a restart
-                server.journal.note(*entries)
-                server.apply(ended)
-            for override in over:
-                log.info("override expired", kind=override.kind, subject=override.subject)
 
     async def _take(self, batch: Batch, entries: list[Entry]) -> None:
         """Onto the disk, with the audit's entries and those that wait, then into the answers."""
@@ -131,8 +114,8 @@ class Operations:
             "synthetic": server.geography.synthetic,
             "database_problem": server.database_problem or None,
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
-            "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
-            "overrides": [asdict(override) for override in server.world.overrides.values()],
+            "paused": [asdict(o) for o in server.world.overrides.values() if pauses(o)],
+            "overrides": [asdict(o) | course(server.world, o) for o in server.world.overrides.values()],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,

@@ -9,8 +9,8 @@ from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
 from geodns.core.overrides import PAUSE, Override
-from geodns.core.verbs import Asked, planned, said
-from geodns.core.world import Loaded, Observed, Overridden, World, apply
+from geodns.core.verbs import Asked, at_their_end, planned, said
+from geodns.core.world import Loaded, Observed, Overridden, Ttls, World, apply
 from geodns.errors import GeodnsError
 from geodns.model import (
     AnyRegion,
@@ -53,7 +53,7 @@ def world_of(
     policy = Policy("p", tuple(Rule(When(), to, fence) for to, fence in rules))
     known = {r: Region(r, r.upper(), (float(i), 10.0)) for i, r in enumerate([*ids, "unused"])}
     model = Model(known, {}, {"web": pool}, {"p": policy}, ())
-    world, _ = apply(World(), Loaded(model, {("web", "p"): names}))
+    world, _ = apply(World(), Loaded(model, {("web", "p"): names}, {"web": Ttls(15, 5)}))
     return world
 
 
@@ -119,7 +119,7 @@ class FakeControl:
         before = self.state
         batch = planned(before, asked, NOW)
         after, _ = apply(before, batch)
-        refused = guard(before, after, said(asked.changes[0]))
+        refused = guard(before, apply(before, at_their_end(batch))[0], said(asked.changes[0]))
         if refused and not asked.force:
             raise refused
         self.calls.append(asked)

@@ -42,6 +42,7 @@ APP = (
     "offline",
     "operations",
     "preparing",
+    "returning",
     "samples",
     "sampling",
     "secondaries",

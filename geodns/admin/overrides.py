@@ -8,20 +8,45 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from geodns.admin.body import answer, bad, duration, flag, mapping, read, stamp, tags, text
+from geodns.admin.body import answer, bad, bad_query, duration, flag, mapping, read, stamp, tags, text
 from geodns.admin.control import Applied
 from geodns.admin.keys import CLOCK, CONTROL
 from geodns.admin.problems import ProblemError
-from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, Override, Subject, value_text
-from geodns.core.verbs import Asked, Change, known, read_weight, require, tag_of
+from geodns.core.overrides import (
+    DOWN,
+    DRAIN,
+    FORCE,
+    HOLD,
+    KINDS,
+    OUT,
+    PAUSE,
+    RAMP,
+    UP,
+    WEIGHT,
+    Override,
+    Subject,
+    value_text,
+)
+from geodns.core.returns import course
+from geodns.core.verbs import Asked, Change, ended_by, known, read_weight, require, tag_of
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 
 MAX_FOR = 365 * 86400.0
 MAX_CHANGES = 100
 DEFAULT_ACTOR = "api"
-_ASKED = ("reason", "for", "force", "actor", "dry_run")
-_CHANGE = ("set", "lift", "subject", "value", "for", "if_match")
+MAX_OVER = 7 * 86400.0
+DEFAULT_OVER = 600.0
+_ASKED = ("reason", "force", "actor", "dry_run")
+_CHANGE = ("set", "lift", "subject", "value", "for", "over", "if_match")
+_KEYS = {
+    PAUSE: ("for",),
+    WEIGHT: ("for", "value"),
+    FORCE: ("for", "value"),
+    DRAIN: ("for", "over"),
+    RAMP: ("over",),
+}
+_NO_HOLD = "a hold is what a failure leaves behind: it can be lifted, not set"
 _FORCES = {"up": UP, "down": DOWN}
 
 
@@ -60,8 +85,9 @@ async def _lift(request: web.Request) -> web.Response:
 
 async def set_one(request: web.Request, kind: str, subject: str, head: Mapping[str, object]) -> web.Response:
     """Set one override, as the request's body and If-Match say; `head` begins the response."""
-    valued = ("value",) if kind != PAUSE else ()
-    body = await read(request, *_ASKED, *valued)
+    if kind == HOLD:
+        raise bad_query(_NO_HOLD)
+    body = await read(request, *_ASKED, *_KEYS[kind])
     change = _setting(request, kind, subject, body, tags(request.headers.get("If-Match")))
     return await _one(request, _asked(body, (change,)), head)
 
@@ -83,12 +109,17 @@ async def _batch(request: web.Request) -> web.Response:
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_CHANGES:
         raise bad(f"'changes' must be a list of 1 to {MAX_CHANGES} changes")
     changes = tuple(_change(request, mapping(item, "a change", _CHANGE)) for item in items)
-    if len({(change.kind, change.subject) for change in changes}) < len(changes):
+    if len({(_slot(change.kind), change.subject) for change in changes}) < len(changes):
         raise bad("'changes' has two for one override")
     asked = _asked(body, changes)
     applied = await request.app[CONTROL].change(asked)
     told = [{"subject": c.subject, "kind": c.kind, "set": not c.lift, **_told(applied, c)} for c in changes]
     return answer({"changes": told, **_when(applied, asked)})
+
+
+def _slot(kind: str) -> str:
+    """Of a pause, a drain and a ramp a subject has at most one."""
+    return PAUSE if kind in OUT else kind
 
 
 def _change(request: web.Request, item: Mapping[str, object]) -> Change:
@@ -99,10 +130,13 @@ def _change(request: web.Request, item: Mapping[str, object]) -> Change:
     if kind not in KINDS:
         raise bad(f"there is no override '{kind}'; known are {', '.join(KINDS)}")
     match = tags(text(item, "if_match")) if "if_match" in item else None
+    if not lift and kind == HOLD:
+        raise bad(_NO_HOLD)
+    for key in ("value", "for", "over"):
+        if key in item and (lift or key not in _KEYS[kind]):
+            raise bad(f"what is lifted has no '{key}'" if lift else f"a {kind} has no '{key}'")
     if not lift:
         return _setting(request, kind, subject, item, match)
-    if "value" in item or "for" in item:
-        raise bad("what is lifted has no 'value' and no 'for'")
     return Change(kind, subject, lift=True, match=match)
 
 
@@ -111,15 +145,18 @@ def _setting(
 ) -> Change:
     seconds = duration(body, "for", MAX_FOR)
     until = None if seconds is None else request.app[CLOCK]() + seconds
+    if kind == PAUSE:
+        return Change(kind, subject, until=until, match=match)
+    if kind in (DRAIN, RAMP):
+        over = duration(body, "over", MAX_OVER) or DEFAULT_OVER
+        if seconds is not None and seconds <= over:
+            raise bad("'for' counts from now and must be longer than 'over'")
+        return Change(kind, subject, until=until, match=match, over=over)
     return Change(kind, subject, value=_value(kind, subject, body), until=until, match=match)
 
 
 def _value(kind: str, subject: str, body: Mapping[str, object]) -> int:
     value = body.get("value")
-    if kind == PAUSE:
-        if value is not None:
-            raise bad("a pause has no 'value'")
-        return 0
     if kind == FORCE:
         if value not in _FORCES:
             raise bad("'value' must be up or down")
@@ -154,10 +191,11 @@ async def _one(request: web.Request, asked: Asked, head: Mapping[str, object]) -
 
 def _told(applied: Applied, change: Change) -> dict[str, object]:
     """What became of a change: the override that is set; or whether one was lifted, and which."""
-    world = applied.before if change.lift else applied.after
-    override = world.overrides.get((change.kind, change.subject))
-    told = told_of(override) if override else {}
-    return {"changed": override is not None, **told} if change.lift else told
+    if change.lift:
+        ended = ended_by(applied.before, change)
+        return {"changed": bool(ended), **(told_of(applied.before, ended[0]) if ended else {})}
+    override = applied.after.overrides.get((change.kind, change.subject))
+    return told_of(applied.after, override) if override else {"changed": False}
 
 
 def _when(applied: Applied, asked: Asked) -> dict[str, object]:
@@ -170,14 +208,16 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
     return {"dry_run": True, **when} if asked.dry_run else {**when}
 
 
-def told_of(override: Override) -> dict[str, object]:
+def told_of(world: World, override: Override) -> dict[str, object]:
     """An override as the API tells it, without its kind and subject."""
-    value = {} if override.kind == PAUSE else {"value": value_text(override)}
-    return value | {
+    value = {"value": shown} if (shown := value_text(override)) else {}
+    return {
+        **value,
         "reason": override.reason,
         "actor": override.actor,
         "since": stamp(override.since),
         "until": stamp(override.until),
+        **{key: stamp(at) for key, at in course(world, override).items()},
     }
 
 
@@ -190,7 +230,7 @@ def _whole(world: World, override: Override) -> dict[str, object]:
         "endpoint": subject.endpoint or None,
         "known": known(world, override.subject),
         "kind": override.kind,
-        **told_of(override),
+        **told_of(world, override),
     }
 
 

@@ -20,7 +20,7 @@ from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, mome
 
 
 def lift(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pause, weight or force.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pause, drain, ramp, hold, weight or force.")],
     subject: SubjectArgument,
     reason: WhyOption = None,
     actor: ActorOption = None,

@@ -32,5 +32,15 @@ def _row(override: Mapping[str, Any]) -> tuple[object, ...]:
         moment(override["since"]),
         moment(override["until"]),
         override["actor"],
-        override["reason"],
+        override["reason"] + course(override),
     )
+
+
+def course(override: Mapping[str, Any]) -> str:
+    """When a drain or a ramp has come to its end; empty for anything else."""
+    if override.get("whole_at"):
+        return f" (whole at {moment(override['whole_at'])})"
+    if override.get("paused_at"):
+        paused, gone = moment(override["paused_at"]), moment(override["drained_at"])
+        return f" (paused at {paused}, forgotten by all resolvers at {gone})"
+    return ""

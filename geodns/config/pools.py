@@ -9,12 +9,12 @@ from ipaddress import ip_address
 from geodns.config.checks import Checks
 from geodns.config.findings import Findings
 from geodns.config.policies import NEAREST, Policies
-from geodns.config.schema.zones import BackupForm, EndpointForm, PoolForm, PoolRegionForm
+from geodns.config.schema.zones import BackupForm, EndpointForm, FailbackForm, PoolForm, PoolRegionForm
 from geodns.config.tables import Entry, Tables
 from geodns.config.yaml import Loc
 from geodns.core import names
 from geodns.core.compile.rdata import name as rdata_name
-from geodns.model import AllDown, Check, Endpoint, Pick, Pool, PoolRegion
+from geodns.model import AllDown, Check, Endpoint, Failback, Pick, Pool, PoolRegion
 
 
 class Pools:
@@ -52,6 +52,7 @@ class Pools:
             answers=form.answers,
             when_all_down=down,
             backup=backup,
+            failback=_failback(form),
             position=entry.position,
         )
         self._judge_names(endpoints)
@@ -177,6 +178,12 @@ def _families(endpoints: Sequence[Endpoint]) -> tuple[str, ...]:
         ("IPv6", any(e.ipv6 for e in endpoints)),
     )
     return tuple(family for family, there in held if there)
+
+
+def _failback(form: PoolForm) -> Failback:
+    if isinstance(form.failback, FailbackForm):
+        return Failback(after=form.failback.after or 0.0, ramp=form.failback.ramp or 0.0)
+    return Failback(manual=form.failback == "manual")
 
 
 def _all_down(form: PoolForm) -> tuple[AllDown, tuple[str, ...]]:

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from geodns.core.health import Verdict
-from geodns.core.overrides import PAUSE, Override, value_text
+from geodns.core.overrides import Override, value_text
 from geodns.core.world import Batch, Lifted, Observed, Overridden, World
 
 NO_HASH = bytes(32)  # before the first row
-SET, LIFT, EXPIRE = "set", "lift", "expire"
+SET, LIFT = "set", "lift"
+STEP, EXPIRE = "step", "expire"  # what the clock does to what is set
 REFUSE, OVERRULE = "refuse", "overrule"  # what the guard said, and that somebody knew better
 VERDICT, LOAD, REJECT = "verdict", "load", "reject"
-ACTIONS = (SET, LIFT, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT)
+ACTIONS = (SET, LIFT, STEP, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT)
 MONITOR, FILES, CLOCK = "monitor", "files", "clock"  # actors that are no people
 
 Told = Mapping[str, object]
@@ -95,18 +96,19 @@ def chained(previous: bytes, seq: int, entries: Iterable[Entry]) -> Iterator[Row
 
 
 def of_batch(before: World, batch: Batch, at: float, actor: str, reason: str) -> list[Entry]:
-    """What overrides were set and lifted. `actor` CLOCK: those that are lifted have expired."""
+    """What overrides were set and lifted, `reason` why the latter. `actor` CLOCK: those have expired."""
     found = []
     for change in batch.changes:
         match change:
             case Overridden(override):
                 was = before.overrides.get((override.kind, override.subject))
                 now: Override | None = override
-                action, subject = SET, override.subject
+                action, subject = STEP if was and actor == CLOCK else SET, override.subject
+                why = override.reason
             case Lifted(kind, subject):
                 was, now = before.overrides.get((kind, subject)), None
-                action = EXPIRE if actor == CLOCK else LIFT
-        found.append(Entry(at, action, subject, actor, reason, _override(was), _override(now)))
+                action, why = EXPIRE if actor == CLOCK else LIFT, reason
+        found.append(Entry(at, action, subject, actor, why, _override(was), _override(now)))
     return found
 
 
@@ -129,6 +131,6 @@ def text(content: Told) -> str:
 def _override(override: Override | None) -> str:
     if override is None:
         return ""
-    value = {} if override.kind == PAUSE else {"value": value_text(override)}
+    value = {"value": shown} if (shown := value_text(override)) else {}
     who = {"reason": override.reason, "actor": override.actor}
     return text({"kind": override.kind, **value, **who, "since": override.since, "until": override.until})

@@ -8,22 +8,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from geodns.core.health import Health, Probe, Verdict, probe_of
-from geodns.core.overrides import PAUSE, Override, Setting, Subject, setting_in, settings_of
+from geodns.core.overrides import Override, Setting, Subject, setting_in, settings_of
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
 K = TypeVar("K")
 
 
+class Ttls(NamedTuple):
+    """The longest TTL of a pool's names, and the longest that one is lowered to before a change; seconds."""
+
+    longest: int = 0
+    lowered: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """New files are in force. `steered`: see `World`."""
+    """New files are in force. `steered` and `ttls`: see `World`."""
 
     model: Model
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    ttls: Mapping[str, Ttls] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,10 @@ class Lifted:
 class Batch:
     """What operators change at once: nobody sees a world in between."""
 
-    changes: tuple[Overridden | Lifted, ...]
+    changes: tuple[Made, ...]
 
 
+Made = Overridden | Lifted
 Event = Loaded | Observed | Overridden | Lifted | Batch
 
 ALWAYS_UP = Health(Verdict.UP, reason="no check")
@@ -62,9 +72,11 @@ NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
 @dataclass(frozen=True, slots=True)
 class World:
     """`pools_of` tells which pools a probe decides about; it follows from the pools. `settings` is what the
-    overrides, by (kind, subject), come to; it follows from them.
+    overrides, by (kind, subject), come to, and `next_at` when time changes one of them (Unix seconds); both
+    follow from them.
 
     `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
+    `ttls`: those of the names of each pool that has any.
     """
 
     regions: Mapping[str, Region] = field(default_factory=dict)
@@ -75,6 +87,8 @@ class World:
     settings: Mapping[tuple[str, str], Setting] = field(default_factory=dict)
     pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    ttls: Mapping[str, Ttls] = field(default_factory=dict)
+    next_at: float = inf
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
@@ -87,7 +101,12 @@ class World:
 
     def paused(self, region: str) -> Override | None:
         """The pause of a whole region."""
-        return self.overrides.get((PAUSE, region))
+        return self.setting("", region).region.paused
+
+    def ttls_under(self, subject: str) -> Ttls:
+        """Those of all names that a subject has a part in."""
+        found = [self.ttls.get(pool, Ttls()) for pool in under(self, subject)]
+        return Ttls(max((t.longest for t in found), default=0), max((t.lowered for t in found), default=0))
 
     def set_on(self, subject: str) -> list[Override]:
         return [override for (_, on), override in self.overrides.items() if on == subject]
@@ -119,8 +138,8 @@ def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
 def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
     """The world after an event, and the ids of the pools whose answers it may have changed."""
     match event:
-        case Loaded(model, steered):
-            return _load(world, model, steered)
+        case Loaded():
+            return _load(world, event)
         case Observed(health):
             touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
             known = {probe: h for probe, h in health.items() if probe in world.pools_of}
@@ -131,9 +150,8 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
             return _change(world, changes)
 
 
-def _load(
-    world: World, model: Model, steered: Mapping[tuple[str, str], tuple[str, ...]]
-) -> tuple[World, frozenset[str]]:
+def _load(world: World, files: Loaded) -> tuple[World, frozenset[str]]:
+    model = files.model
     watched = probes(model.pools)
     loaded = replace(
         world,
@@ -141,27 +159,32 @@ def _load(
         pools=model.pools,
         policies=model.policies,
         pools_of=watched,
-        steered=steered,
+        steered=files.steered,
+        ttls=files.ttls,
         health={p: h for p, h in world.health.items() if p in watched},
     )
     return loaded, frozenset(model.pools)
 
 
-def _change(world: World, changes: tuple[Overridden | Lifted, ...]) -> tuple[World, frozenset[str]]:
+def _change(world: World, changes: tuple[Made, ...]) -> tuple[World, frozenset[str]]:
     overrides = dict(world.overrides)
     touched: set[str] = set()
     for change in changes:
         match change:
             case Overridden(override):
                 overrides[override.kind, override.subject] = override
-                touched |= _under(world, override.subject)
+                touched |= under(world, override.subject)
             case Lifted(kind, subject):
                 overrides.pop((kind, subject), None)
-                touched |= _under(world, subject)
-    return replace(world, overrides=overrides, settings=settings_of(overrides)), frozenset(touched)
+                touched |= under(world, subject)
+    moments = [at for override in overrides.values() if (at := override.next_at()) is not None]
+    changed = replace(
+        world, overrides=overrides, settings=settings_of(overrides), next_at=min(moments, default=inf)
+    )
+    return changed, frozenset(touched)
 
 
-def _under(world: World, subject: str) -> set[str]:
+def under(world: World, subject: str) -> set[str]:
     """The ids of the pools of which a subject is a part."""
     region, pool, _ = Subject.parse(subject)
     return {p.id for p in world.pools.values() if pool in ("", p.id) and p.region(region)}
@@ -176,14 +199,9 @@ def differing(before: World, after: World) -> frozenset[str]:
     for probe in _differing(before.health, after.health):
         found.update(after.pools_of.get(probe, ()))
     for _, subject in _differing(before.overrides, after.overrides):
-        found.update(_under(after, subject))
+        found.update(under(after, subject))
     return frozenset(found)
 
 
 def _differing(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:
     return {key for key in before.keys() | after.keys() if before.get(key) is not after.get(key)}
-
-
-def due(world: World, now: float) -> list[Override]:
-    """The overrides whose time is over."""
-    return [o for o in world.overrides.values() if o.until is not None and o.until <= now]

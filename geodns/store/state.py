@@ -7,21 +7,25 @@ state or the new one. Methods are short, synchronous and safe to call from any t
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from geodns.core.audit import Entry, Page, Wanted
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
+from geodns.core.slopes import Slope
 from geodns.errors import StoreError
 from geodns.store import audit
 
-MAX_OVERRIDES = 10_000
+MAX_OVERRIDES = 10_000  # of operators
+MAX_RETURNS = 60_000  # with those that failures leave behind
 MAX_ROWS = (
     200_000  # of verdicts, of serials; the ones unused for longest fall out, counted in `Store.dropped`
 )
@@ -29,12 +33,12 @@ MAX_AUDIT = 200_000  # rows of the audit; the oldest fall out, counted in `Store
 MAX_TEXT = 1_000  # characters of a reason, a subject, an actor
 
 _APPLICATION = 0x67656F64  # "geod": tells our files from any other program's
-_SCHEMA = 2
+_SCHEMA = 3
 _SERIALS = 2**32
 _TABLES = """
 CREATE TABLE overrides (
     kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
-    since REAL NOT NULL, until REAL, value INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, subject)
+    since REAL NOT NULL, until REAL, value INTEGER NOT NULL DEFAULT 0, slope TEXT, PRIMARY KEY (kind, subject)
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     probe TEXT NOT NULL PRIMARY KEY, verdict TEXT NOT NULL CHECK (verdict IN ('up', 'down')),
@@ -46,7 +50,10 @@ CREATE TABLE serials (
 );
 CREATE INDEX serials_seen ON serials (seen);
 """
-_UPGRADES = {1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES}
+_UPGRADES = {
+    1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES,
+    2: "ALTER TABLE overrides ADD COLUMN slope TEXT",
+}
 
 
 class Store:
@@ -83,16 +90,17 @@ class Store:
         """Forget the overrides of these (kind, subject) and keep those; one replaces another of its kind and
         subject. What the audit has of it is written with it. All or nothing.
         """
-        rows = [(o.kind, o.subject, o.reason, o.actor, o.since, o.until, o.value) for o in put]
+        rows = [_row(override) for override in put]
         for row in rows:
             for name, text in zip(("kind", "subject", "reason", "actor"), row, strict=False):
                 if len(str(text)) > MAX_TEXT:
                     raise StoreError(f"the {name} is longer than {MAX_TEXT} characters")
         with self._change() as db:
             db.executemany("DELETE FROM overrides WHERE kind = ? AND subject = ?", drop)
-            db.executemany("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            if _count(db, "overrides") > MAX_OVERRIDES:
-                raise StoreError(f"there are {MAX_OVERRIDES} overrides already: lift some first", full=True)
+            db.executemany("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            for most, which in ((MAX_OVERRIDES, "WHERE actor <> 'failback'"), (MAX_RETURNS, "")):
+                if _count(db, f"overrides {which}") > most:
+                    raise StoreError(f"there are {most} overrides already: lift some first", full=True)
             self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
 
     def note(self, entries: Iterable[Entry]) -> None:
@@ -118,7 +126,8 @@ class Store:
     def overrides(self) -> list[Override]:
         """All that are kept, past ones too: their end is the caller's to act on."""
         with self._reading() as db:
-            return [Override(*row) for row in db.execute("SELECT * FROM overrides ORDER BY kind, subject")]
+            rows = db.execute("SELECT * FROM overrides ORDER BY kind, subject").fetchall()
+        return [_override(*row) for row in rows]
 
     def save_verdicts(self, verdicts: Mapping[str, Health], now: float) -> None:
         """Remember the health of probes by `Probe.id`, as observed until `now` (Unix seconds)."""
@@ -196,6 +205,20 @@ class Store:
             db.close()
             raise
         return db
+
+
+def _row(override: Override) -> tuple[object, ...]:
+    o, slope = override, override.slope
+    text = None if slope is None else json.dumps([slope.over, slope.levels, slope.end])
+    return o.kind, o.subject, o.reason, o.actor, o.since, o.until, o.value, text
+
+
+def _override(*row: Any) -> Override:
+    *columns, text = row
+    if text is None:
+        return Override(*columns)
+    over, levels, end = json.loads(text)
+    return replace(Override(*columns), slope=Slope(over, tuple(levels), end))
 
 
 def _own(path: Path) -> int:

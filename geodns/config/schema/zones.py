@@ -238,6 +238,17 @@ AllDownRef = Annotated[
 ]
 
 
+class FailbackForm(Form):
+    after: Given[Wait] = None
+    ramp: Given[Wait] = None
+
+
+FailbackRef = Annotated[
+    Annotated[str, one_of("auto", "manual"), Tag("<name>")] | Annotated[FailbackForm, Tag("<mapping>")],
+    Discriminator(_shape),
+]
+
+
 def _answers(value: Any) -> int | None:
     return None if value == "all" else read_whole(value, 1, 255)
 
@@ -255,6 +266,7 @@ class PoolForm(Form):
     pick: PickWord = "weighted"
     answers: Answers = 1
     when_all_down: AllDownRef = "serve"
+    failback: FailbackRef = "auto"
     regions: Annotated[dict[Id, PoolRegionForm], Field(min_length=1)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from geodns.core.health import Health, Verdict
-from geodns.core.overrides import NOTHING, Override, Setting
+from geodns.core.overrides import NOTHING, WHOLE, Override, Setting
 from geodns.core.world import ALWAYS_UP
 from geodns.model import Endpoint, Pool, PoolRegion
 
@@ -54,6 +54,10 @@ class Site:
         """Whether an endpoint of a region that is not paused may be told."""
         return not self.setting.endpoints or self.setting.paused(endpoint.name) is None
 
+    def is_free(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint serves as usual, and not only where nothing else does."""
+        return not self.setting.endpoints or self.setting.held(endpoint.name) is None
+
     def health(self, endpoint: Endpoint, family: int) -> Health:
         force = None if self.setting is NOTHING else self.setting.force(endpoint.name)
         return self.conditions.health_of(endpoint, family) if force is None else _forced(force)
@@ -62,11 +66,15 @@ class Site:
         own = self.setting.weight(endpoint.name) if self.setting.endpoints else None
         return endpoint.weight if own is None else own.value
 
-    def ends(self) -> list[float]:
-        """When what is set here ends, as far as it does."""
+    def kept(self, endpoint: Endpoint) -> int:
+        """The percent of its weight that an endpoint keeps."""
+        return self.setting.kept(endpoint.name) if self.setting.endpoints else WHOLE
+
+    def moments(self) -> list[float]:
+        """When time changes what is set here, as far as it does."""
         if self.setting is NOTHING:
             return []
-        return [override.until for override in self.setting.all() if override.until is not None]
+        return [at for override in self.setting.all() if (at := override.next_at()) is not None]
 
 
 def _forced(force: Override) -> Health:

@@ -1,0 +1,48 @@
+"""`geodns drain SUBJECT --over 10m`: fewer and fewer clients, then none."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from geodns.cli.changing import (
+    ActorOption,
+    DryOption,
+    ForceOption,
+    ForOption,
+    MatchOption,
+    ReasonOption,
+    Server,
+    SubjectArgument,
+    by,
+    put,
+    tell,
+)
+from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+
+
+def drain(
+    subject: SubjectArgument,
+    reason: ReasonOption,
+    over: Annotated[str, typer.Option("--over", help="How long it takes until it is paused.")] = "10m",
+    duration: ForOption = None,
+    force: ForceOption = False,
+    actor: ActorOption = None,
+    dry_run: DryOption = False,
+    match: MatchOption = None,
+    url: UrlOption = None,
+    token_file: TokenOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Let its clients go step by step, then pause it. Asked for again it goes on from where it is."""
+    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"over": over})
+    found = put(
+        server, "drain", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
+    )
+    if found is None:
+        return
+    tell(found, f"{subject} is drained and has {found['value']}", "it is resumed")
+    say(
+        f"paused at {moment(found['paused_at'])}, forgotten by all resolvers at {moment(found['drained_at'])}"
+    )
