@@ -12,7 +12,7 @@ from admin_http import Api, api, start
 from admin_support import NOW, with_paused
 from cli_support import Geodns, Running, geodns, running
 
-from geodns.core.overrides import PAUSE, WEIGHT, Override
+from geodns.core.overrides import DRAIN, HOLD, PAUSE, WEIGHT, Override
 from geodns.core.world import Overridden, World, apply
 
 SOUTH, POOL, ENDPOINT = "cn-south", "cn-south:web", "cn-south:web:cn-south-1"
@@ -128,6 +128,82 @@ class TestSetting:
         reply = await api("DELETE", on(WEST, "pause") + "?dry_run=true")
         assert (reply.body["changed"], reply.body["dry_run"]) == (True, True)
         assert len(held(api)) == 2
+
+
+class TestGoingAndComing:
+    async def test_a_drain_tells_its_share_and_when_it_is_over(self, api: Api) -> None:
+        body = {"reason": "why", "actor": "ann", "over": "2m"}
+        reply = await api("PUT", on(SOUTH, "drain"), body)
+        assert reply.body == {
+            "subject": SOUTH,
+            "kind": "drain",
+            "value": "80%",
+            "reason": "why",
+            "actor": "ann",
+            "since": "2023-11-14T22:13:20.000Z",
+            "until": None,
+            "next_at": "2023-11-14T22:13:50.000Z",
+            "paused_at": "2023-11-14T22:15:20.000Z",
+            "drained_at": "2023-11-14T22:15:26.000Z",
+            "effective_at": "2023-11-14T22:13:20.000Z",
+            "caches_clear_at": "2023-11-14T22:13:35.000Z",
+        }
+        listed = (await api("GET", "/api/v1/overrides")).body["overrides"]
+        assert [(o["kind"], o["value"], o["drained_at"]) for o in listed] == [
+            ("drain", "80%", "2023-11-14T22:15:26.000Z")
+        ]
+        again = await api("PUT", on(SOUTH, "drain"), body)
+        assert (again.body, again.headers["ETag"]) == (reply.body, reply.headers["ETag"])
+
+    async def test_a_ramp_of_what_is_out_and_of_what_is_not(self, api: Api) -> None:
+        nothing = await api("PUT", on(SOUTH, "ramp"), {"reason": "why"})
+        assert nothing.body == {"subject": SOUTH, "kind": "ramp", "changed": False}
+        await api("PUT", on(SOUTH, "pause"), {"reason": "why"})
+        reply = await api("PUT", on(SOUTH, "ramp"), {"reason": "why", "over": 90})
+        assert (reply.body["value"], reply.body["whole_at"]) == ("10%", "2023-11-14T22:14:50.000Z")
+        assert held(api) == {("ramp", SOUTH): 10}
+
+    async def test_a_drain_is_refused_for_what_it_comes_to(self, api: Api) -> None:
+        api.control.state = with_paused(api.control.state, NORTH, WEST)
+        reply = await api("PUT", on(SOUTH, "drain"), {"reason": "why"})
+        assert (reply.status, reply.body["code"]) == (409, "leaves-no-region")
+        assert "draining cn-south over 10 min would leave clients" in reply.body["detail"]
+
+    async def test_resuming_ends_all_that_keeps_it_out_and_holds_inside(self, api: Api) -> None:
+        world = with_override(api.control.state, HOLD, POOL)
+        api.control.state = with_override(world, DRAIN, SOUTH)
+        reply = await api("DELETE", f"/api/v1/regions/{SOUTH}/pause")
+        assert (reply.body["changed"], held(api)) == (True, {})
+
+    @pytest.mark.parametrize(
+        ("kind", "body", "says"),
+        [
+            ("drain", {"over": "8d"}, "'over' must be at least 1s and at most 7d"),
+            ("drain", {"over": "10m", "for": "10m"}, "'for' counts from now and must be longer than 'over'"),
+            ("drain", {"value": "40%"}, "unknown key 'value'"),
+            ("ramp", {"for": "1h"}, "unknown key 'for'"),
+            ("pause", {"over": "1h"}, "unknown key 'over'"),
+            ("hold", {}, "a hold is what a failure leaves behind: it can be lifted, not set"),
+        ],
+    )
+    async def test_what_cannot_be(self, api: Api, kind: str, body: dict[str, str], says: str) -> None:
+        reply = await api("PUT", on(SOUTH, kind), {"reason": "why", **body})
+        assert reply.status == 400
+        assert says in reply.body["detail"]
+        assert held(api) == {}
+
+    async def test_in_a_batch(self, api: Api) -> None:
+        api.control.state = with_paused(api.control.state, NORTH)
+        changes = [{"set": "ramp", "subject": NORTH, "over": "10m"}, {"set": "drain", "subject": SOUTH}]
+        reply = await api("POST", "/api/v1/batch", {"reason": "swap", "changes": changes})
+        assert [c["value"] for c in reply.body["changes"]] == ["10%", "90%"]
+        assert held(api) == {("ramp", NORTH): 10, ("drain", SOUTH): 90}
+        for wrong in ({"set": "hold"}, {"set": "ramp", "for": "1h"}, {"lift": "drain", "over": "1m"}):
+            body = {"reason": "x", "changes": [{**wrong, "subject": SOUTH}]}
+            assert (await api("POST", "/api/v1/batch", body)).body["code"] == "bad-body"
+        both = [{"set": kind, "subject": SOUTH} for kind in ("pause", "drain")]
+        reply = await api("POST", "/api/v1/batch", {"reason": "x", "changes": both})
+        assert "two for one override" in reply.body["detail"]
 
 
 class TestLifting:

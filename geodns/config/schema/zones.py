@@ -28,6 +28,7 @@ from geodns.config.schema.types import (
     Host,
     Id,
     Interval,
+    LongWait,
     Many,
     Network,
     Port,
@@ -239,8 +240,8 @@ AllDownRef = Annotated[
 
 
 class FailbackForm(Form):
-    after: Given[Wait] = None
-    ramp: Given[Wait] = None
+    after: Given[LongWait] = None
+    ramp: Given[LongWait] = None
 
 
 FailbackRef = Annotated[
