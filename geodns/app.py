@@ -33,7 +33,7 @@ from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
 from geodns.core.steer.odds import available
 from geodns.core.table import Sheet
-from geodns.core.world import Event, Observed, Overridden, World, apply, probes
+from geodns.core.world import Event, Observed, Overridden, Planned, World, apply, probes
 from geodns.errors import ConfigError, GeodnsError
 from geodns.geo.locate import Geography
 from geodns.journal import Journal
@@ -131,6 +131,8 @@ class Server:
                 tcp.bind()
             for override in self.store.overrides():
                 self.world, _ = apply(self.world, Overridden(override))
+            for plan in self.store.plans():
+                self.world, _ = apply(self.world, Planned(plan))
             self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
             self._adopt(await prepare(self, reading))

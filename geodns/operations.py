@@ -24,7 +24,7 @@ from geodns.core.health import Probe, Track
 from geodns.core.overrides import pauses
 from geodns.core.replay import Replay
 from geodns.core.returns import course
-from geodns.core.verbs import Asked, at_their_end, planned, said
+from geodns.core.verbs import Asked, at_their_end, planned, plans_in, said
 from geodns.core.world import Batch, Lifted, Overridden, World, apply
 from geodns.errors import GeodnsError, StoreError
 from geodns.geo.locate import Geography
@@ -84,10 +84,11 @@ class Operations:
         """Onto the disk, with the audit's entries and those that wait, then into the answers."""
         put = [change.override for change in batch.changes if isinstance(change, Overridden)]
         drop = [(change.kind, change.subject) for change in batch.changes if isinstance(change, Lifted)]
+        plans = plans_in(batch)
         server = self._server
         waiting = server.journal.take()
         try:
-            await asyncio.to_thread(server.store.change_overrides, put, drop, waiting + entries)
+            await asyncio.to_thread(server.store.change_overrides, put, drop, waiting + entries, plans)
         except StoreError:
             server.journal.give_back(waiting)
             raise
@@ -116,6 +117,7 @@ class Operations:
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(o) for o in server.world.overrides.values() if pauses(o)],
             "overrides": [asdict(o) | course(server.world, o) for o in server.world.overrides.values()],
+            "planned": [asdict(plan) | {"id": plan.id} for plan in server.world.plans.values()],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from geodns.core.audit import CLOCK, of_batch
+from geodns.admin.schedules import upcoming
+from geodns.core.audit import CLOCK, REFUSE, Entry, of_batch, text
+from geodns.core.guard import UnknownSubject, guard
 from geodns.core.overrides import value_text
-from geodns.core.returns import FAILBACK, following, passed, reconsidered
-from geodns.core.world import Batch, Lifted, Observed, Overridden, World
-from geodns.errors import StoreError
+from geodns.core.plans import Plan
+from geodns.core.returns import FAILBACK, begun, following, passed, reconsidered
+from geodns.core.verbs import at_their_end
+from geodns.core.world import Batch, Dropped, Lifted, Observed, Overridden, Planned, World, apply
+from geodns.errors import GeodnsError, StoreError
 
 if TYPE_CHECKING:
     from geodns.app import Server
@@ -32,6 +37,7 @@ class Returns:
         self.errors = 0
         self._server = server
         self._unkept: set[tuple[str, str]] = set()
+        self._plans: set[str] = set()  # that are not kept either
         self._more = asyncio.Event()
 
     def after(self, before: World, after: World, event: Observed) -> Batch:
@@ -45,6 +51,29 @@ class Returns:
         """What time has changed."""
         world, now = self._server.world, time.time()
         self._take(world, passed(world, now), now, CLOCK)
+        for plan in [plan for plan in self._server.world.plans.values() if plan.begins <= now]:
+            self._begin(plan, now)
+
+    def _begin(self, plan: Plan, now: float) -> None:
+        """Set what is planned for now, unless it would break something that it may not."""
+        world, what = self._server.world, f"the planned {plan.kind} of {plan.subject}"
+        refused: GeodnsError | None = None
+        batch = Batch(())
+        try:
+            batch = begun(world, plan, now)
+            refused = None if plan.force else guard(world, apply(world, at_their_end(batch))[0], what)
+        except UnknownSubject as error:
+            refused = error
+        if refused is None:
+            self._take(world, batch, now, CLOCK)
+        else:
+            log.error("a plan is not carried out", plan=plan.id, why=str(refused))
+            told = text({"plan": plan.id, "detail": str(refused)})
+            self._server.journal.note(Entry(now, REFUSE, plan.subject, CLOCK, plan.reason, "", told))
+        again = upcoming(plan.every, now) if plan.every else None
+        self._server.apply(Dropped(plan.id) if again is None else Planned(replace(plan, begins=again)))
+        self._plans.add(plan.id)
+        self._more.set()
 
     def reconsider(self) -> None:
         """What new files change."""
@@ -65,6 +94,8 @@ class Returns:
                     log.info("override changed", kind=kind, subject=subject, **told)
                 case Lifted(kind, subject):
                     log.info("override expired", kind=kind, subject=subject)
+                case _:
+                    continue
             self._unkept.add((kind, subject))
         if batch.changes:
             self._server.journal.note(*of_batch(world, batch, now, actor, REASONS[actor]))
@@ -77,19 +108,21 @@ class Returns:
             self._more.clear()
             async with self._server.changing:
                 await self.write()
-            if self._unkept:
+            if self._unkept or self._plans:
                 await asyncio.sleep(AGAIN)
                 self._more.set()
 
     async def write(self) -> None:
         """Write down, once, what is not yet; nobody else may change overrides meanwhile."""
         keys, self._unkept = self._unkept, set()
+        ids, self._plans = self._plans, set()
         overrides = self._server.world.overrides
+        plans = {id: self._server.world.plans.get(id) for id in ids}
         put = [overrides[key] for key in keys if key in overrides]
         drop = [key for key in keys if key not in overrides]
         written = False
         try:
-            await asyncio.to_thread(self._server.store.change_overrides, put, drop)
+            await asyncio.to_thread(self._server.store.change_overrides, put, drop, (), plans)
             written = True
         except StoreError as error:
             self.errors += 1
@@ -97,3 +130,4 @@ class Returns:
         finally:
             if not written:
                 self._unkept |= keys
+                self._plans |= ids

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
+from typing import Any
 
 import pytest
 from admin_support import NEAREST, NOW, probe_in, with_verdict, world_of
 
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import DRAIN, FORCE, HOLD, PAUSE, RAMP, Override
-from geodns.core.returns import FAILBACK, course, following, passed, reconsidered
+from geodns.core.plans import Plan
+from geodns.core.returns import FAILBACK, begun, course, following, passed, reconsidered
+from geodns.core.steer.odds import decide
+from geodns.core.steer.orders import Group
 from geodns.core.verbs import Asked, Change, planned
-from geodns.core.world import Loaded, Observed, Overridden, World, apply
+from geodns.core.world import Dropped, Loaded, Observed, Overridden, Planned, World, apply
 from geodns.model import Failback, Model
 
 UP, DOWN = Verdict.UP, Verdict.DOWN
@@ -301,6 +306,45 @@ class TestRamp:
         story.ask(RAMP, "a", over=90)
         story.verdict("b", DOWN)
         assert story.set == {(RAMP, "a"): 10}
+
+
+class TestPlans:
+    def plan(self, kind: str = PAUSE, **more: Any) -> Plan:
+        return Plan(kind, "a", "why", "ann", NOW + 100, 60, **more)
+
+    def test_a_plan_changes_nothing_but_the_moment_at_which_answers_may_change(self) -> None:
+        story = Story()
+        story.world, touched = apply(story.world, Planned(self.plan()))
+        assert (story.set, touched) == ({}, {"web"})
+        assert story.world.next_at == NOW + 100
+        pool = story.world.pools["web"]
+        odds = decide(pool, (Group((("a", 1),)), Group((("b", 1),))), story.world, 4)
+        assert (odds.change_at, odds.shares()) == (NOW + 100, {"a": 1.0})
+        story.world, touched = apply(story.world, Dropped(self.plan().id))
+        assert (story.world.next_at, story.world.settings, touched) == (inf, {}, {"web"})
+
+    def test_at_its_moment_it_is_as_if_asked_for(self) -> None:
+        story = Story()
+        (done,) = begun(story.world, self.plan(), NOW + 100.2).changes
+        assert done == Overridden(Override(PAUSE, "a", "why", "ann", NOW + 100, NOW + 160))
+        (done,) = begun(story.world, self.plan(DRAIN, over=30.0), NOW + 130).changes
+        assert isinstance(done, Overridden)
+        story.world, _ = apply(story.world, done)
+        story.now = NOW + 130
+        story.wait(0)
+        assert story.set == {(DRAIN, "a"): 0}, "a server that was not there finds it where time says it is"
+
+    def test_one_whose_end_is_over_as_well_is_nothing(self) -> None:
+        assert begun(Story().world, self.plan(), NOW + 160).changes == ()
+
+    def test_what_is_planned_twice_is_planned_once(self) -> None:
+        story = Story()
+        for _ in range(2):
+            story.world, _ = apply(story.world, Planned(self.plan()))
+        assert list(story.world.plans) == [self.plan().id] == [replace(self.plan(), reason="again").id]
+        assert replace(self.plan(), begins=NOW).id != self.plan().id
+        weekly = self.plan(every="0 3 * * 6")
+        assert replace(weekly, begins=NOW).id == weekly.id, "one that comes again keeps its id"
 
 
 def test_nothing_is_looked_through_before_its_time() -> None:

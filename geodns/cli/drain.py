@@ -9,15 +9,19 @@ import typer
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
+    EveryOption,
     ForceOption,
     ForOption,
+    FromOption,
     MatchOption,
     ReasonOption,
     Server,
     SubjectArgument,
+    UntilOption,
     by,
     put,
     tell,
+    timed,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
 
@@ -27,6 +31,9 @@ def drain(
     reason: ReasonOption,
     over: Annotated[str, typer.Option("--over", help="How long it takes until it is paused.")] = "10m",
     duration: ForOption = None,
+    begin: FromOption = None,
+    until: UntilOption = None,
+    every: EveryOption = None,
     force: ForceOption = False,
     actor: ActorOption = None,
     dry_run: DryOption = False,
@@ -36,11 +43,15 @@ def drain(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Let its clients go step by step, then pause it. Asked for again it goes on from where it is."""
-    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"over": over})
+    server = Server(url, token_file, output)
+    content = timed({**by(reason, actor), "over": over}, from_=begin, until=until, every=every)
     found = put(
         server, "drain", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
     )
     if found is None:
+        return
+    if found.get("planned"):
+        tell(found, f"{subject} is drained", "it is resumed")
         return
     tell(found, f"{subject} is drained and has {found['value']}", "it is resumed")
     say(

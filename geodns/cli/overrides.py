@@ -17,12 +17,22 @@ def overrides(
     if output is Output.JSON:
         say(body.rstrip("\n"))
         return
-    rows = [_row(override) for override in json.loads(body)["overrides"]]
+    found = json.loads(body)
+    rows = [_row(override) for override in found["overrides"]]
     say(
         columns([("SUBJECT", "SET", "SINCE", "UNTIL", "BY", "WHY"), *rows])
         if rows
         else "nothing is set by hand"
     )
+    plans = [_planned(plan) for plan in found.get("planned") or []]
+    if plans:
+        say()
+        say(columns([("PLANNED", "ID", "SET", "FROM", "UNTIL", "AGAIN (UTC)", "BY", "WHY"), *plans]))
+
+
+def _planned(plan: Mapping[str, Any]) -> tuple[object, ...]:
+    subject, kind, _, until, by, why = _row({**plan, "since": plan["from"]})
+    return subject, plan["id"], kind, moment(plan["from"]), until, plan["every"] or "", by, why
 
 
 def _row(override: Mapping[str, Any]) -> tuple[object, ...]:

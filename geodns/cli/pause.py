@@ -5,15 +5,19 @@ from __future__ import annotations
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
+    EveryOption,
     ForceOption,
     ForOption,
+    FromOption,
     MatchOption,
     ReasonOption,
     Server,
     SubjectArgument,
+    UntilOption,
     by,
     put,
     tell,
+    timed,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption
 
@@ -22,6 +26,9 @@ def pause(
     subject: SubjectArgument,
     reason: ReasonOption,
     duration: ForOption = None,
+    begin: FromOption = None,
+    until: UntilOption = None,
+    every: EveryOption = None,
     force: ForceOption = False,
     actor: ActorOption = None,
     dry_run: DryOption = False,
@@ -31,7 +38,8 @@ def pause(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Stop answering with it. Returns when it is written down and in the answers."""
-    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor))
+    server = Server(url, token_file, output)
+    content = timed({**by(reason, actor)}, from_=begin, until=until, every=every)
     found = put(
         server, "pause", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
     )

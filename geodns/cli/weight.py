@@ -9,15 +9,19 @@ import typer
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
+    EveryOption,
     ForceOption,
     ForOption,
+    FromOption,
     MatchOption,
     ReasonOption,
     Server,
     SubjectArgument,
+    UntilOption,
     by,
     put,
     tell,
+    timed,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption
 
@@ -29,6 +33,9 @@ def weight(
     ],
     reason: ReasonOption,
     duration: ForOption = None,
+    begin: FromOption = None,
+    until: UntilOption = None,
+    every: EveryOption = None,
     force: ForceOption = False,
     actor: ActorOption = None,
     dry_run: DryOption = False,
@@ -38,7 +45,8 @@ def weight(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Set a weight by hand. The clients that a region gives up go where they would go if it were down."""
-    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": value})
+    server = Server(url, token_file, output)
+    content = timed({**by(reason, actor), "value": value}, from_=begin, until=until, every=every)
     found = put(
         server, "weight", subject, content, duration=duration, match=match, force=force, dry_run=dry_run
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from geodns.core.plans import Plan
 from geodns.core.slopes import Slope
 
 PAUSE = "pause"
@@ -78,6 +79,7 @@ class Own:
     drain: Override | None = None
     ramp: Override | None = None
     hold: Override | None = None
+    planned: float | None = None  # when the next one will be set
 
     @property
     def paused(self) -> Override | None:
@@ -93,6 +95,12 @@ class Own:
     def all(self) -> Iterator[Override]:
         mine = (self.pause, self.weight, self.force, self.drain, self.ramp, self.hold)
         yield from (o for o in mine if o is not None)
+
+    def moments(self) -> Iterator[float]:
+        """When time changes any of it."""
+        yield from (at for o in self.all() if (at := o.next_at()) is not None)
+        if self.planned is not None:
+            yield self.planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +149,10 @@ class Setting:
         own = self.endpoints.get(endpoint)
         return (own and own.force) or self.pool.force or self.region.force
 
-    def all(self) -> Iterator[Override]:
+    def moments(self) -> Iterator[float]:
+        """When time changes any of it."""
         for own in (self.region, self.pool, *self.endpoints.values()):
-            yield from own.all()
+            yield from own.moments()
 
 
 NOTHING = Setting()
@@ -156,12 +165,16 @@ def pauses(override: Override) -> bool:
     return override.kind == PAUSE or (override.kind == DRAIN and not override.value)
 
 
-def settings_of(overrides: Overrides) -> Settings:
+def settings_of(overrides: Overrides, plans: Iterable[Plan] = ()) -> Settings:
     """By (pool, region) what holds there; by ("", region) what does for pools that are not named."""
     found: defaultdict[Subject, dict[str, Override]] = defaultdict(dict)
-    for (kind, on), override in overrides.items():
-        found[Subject.parse(on)][kind] = override
-    own = {subject: Own(**kinds) for subject, kinds in found.items()}
+    for (kind, subject), override in overrides.items():
+        found[Subject.parse(subject)][kind] = override
+    begins: dict[Subject, float] = {}
+    for plan in plans:
+        on = Subject.parse(plan.subject)
+        begins[on] = min(begins.get(on, plan.begins), plan.begins)
+    own = {on: Own(**found[on], planned=begins.get(on)) for on in found.keys() | begins.keys()}
     endpoints: defaultdict[tuple[str, str], dict[str, Own]] = defaultdict(dict)
     for (region, pool, endpoint), what in own.items():
         if endpoint:
@@ -180,9 +193,9 @@ def setting_in(settings: Settings, pool: str, region: str) -> Setting:
     return settings.get((pool, region)) or settings.get(("", region)) or NOTHING
 
 
-def tag(overrides: Iterable[Override]) -> str:
-    """A short text that differs where the overrides do: the ETag of a subject's."""
-    content = repr(sorted(overrides, key=lambda o: (o.kind, o.subject)))
+def tag(found: Iterable[Override | Plan]) -> str:
+    """A short text that differs where what is set and planned does: the ETag of a subject's."""
+    content = repr(sorted(repr(what) for what in found))
     return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 

@@ -12,9 +12,11 @@ from dataclasses import replace
 
 from geodns.core.health import Verdict
 from geodns.core.overrides import HOLD, NOTHING, OUT, RAMP, WHOLE, Override, Subject
+from geodns.core.plans import Plan
 from geodns.core.slopes import up
 from geodns.core.steer.conditions import Site
 from geodns.core.steer.odds import deciding_family, sound
+from geodns.core.verbs import Asked, Change, planned
 from geodns.core.world import Batch, Lifted, Made, Observed, Overridden, World, apply, under
 from geodns.model import Endpoint, Pool, PoolRegion
 
@@ -54,6 +56,17 @@ def passed(world: World, now: float) -> Batch:
         if isinstance(change, Lifted) and change.kind in OUT:
             found.extend(_still_failing(world, then, change.subject, now))
     return _batch(found)
+
+
+def begun(world: World, plan: Plan, now: float) -> Batch:
+    """What the moment of a plan brings: its override, as if asked for then, unless its end is over as well.
+
+    Raises UnknownSubject where the files have lost its subject.
+    """
+    if plan.ends is not None and plan.ends <= now:
+        return Batch(())
+    change = Change(plan.kind, plan.subject, value=plan.value, until=plan.ends, over=plan.over)
+    return planned(world, Asked((change,), plan.reason, plan.actor), plan.begins)
 
 
 def reconsidered(world: World, now: float) -> Batch:

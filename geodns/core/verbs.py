@@ -21,8 +21,9 @@ from geodns.core.overrides import (
     tag,
     weight_text,
 )
+from geodns.core.plans import Plan
 from geodns.core.slopes import down, up
-from geodns.core.world import Batch, Lifted, Made, Overridden, World
+from geodns.core.world import Batch, Done, Dropped, Lifted, Overridden, Planned, World
 from geodns.errors import GeodnsError
 
 MAX_WEIGHT = 1_000_000  # of an endpoint, as in the files
@@ -32,7 +33,8 @@ class Change(NamedTuple):
     """One override that is wanted (`lift` False) or not wanted any more.
 
     `match`: the tags of which the subject's overrides must still have one; None asks nothing. `over`: the
-    seconds that a drain or a ramp takes. To lift a pause is to resume: whatever keeps the subject out ends.
+    seconds that a drain or a ramp takes. `plan`: it is not wanted now but as the plan says, or, to lift, not
+    planned any more. To lift a pause is to resume: whatever keeps the subject out ends.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Change(NamedTuple):
     until: float | None = None
     match: frozenset[str] | None = None
     over: float = 0.0
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,21 @@ def planned(world: World, asked: Asked, now: float) -> Batch:
 
     Raises UnknownSubject (an override whose subject the files have lost can be lifted), Moved.
     """
-    made: list[Made] = []
+    made: list[Done] = []
     for change in asked.changes:
+        if change.plan is not None and change.lift:
+            made += [Dropped(change.plan.id)] if change.plan.id in world.plans else []
+            continue
         gone = ended_by(world, change)
         if not (change.lift and gone):
             require(world, change.subject)
         tag = tag_of(world, change.subject)
         if change.match is not None and tag not in change.match:
             raise Moved(change.subject, tag)
+        if change.plan is not None:
+            plan = replace(change.plan, reason=asked.reason, actor=asked.actor, force=asked.force)
+            made.append(Planned(plan))
+            continue
         wanted = None if change.lift else _wanted(world, change, asked, now)
         if change.lift or wanted is not None:
             made += [Lifted(override.kind, override.subject) for override in gone]
@@ -121,21 +131,35 @@ def _share(known: Override | None, gone: list[Override]) -> int:
     return min((o.value for o in (known, *gone) if o is not None), default=WHOLE)
 
 
+def plans_in(batch: Batch) -> dict[str, Plan | None]:
+    """The plans that a batch makes, by id; None for one that it drops."""
+    found: dict[str, Plan | None] = {}
+    for done in batch.changes:
+        if isinstance(done, Planned):
+            found[done.plan.id] = done.plan
+        elif isinstance(done, Dropped):
+            found[done.id] = None
+    return found
+
+
 def at_their_end(batch: Batch) -> Batch:
-    """The changes with drains that are over: what a guard must judge."""
-    return Batch(
-        tuple(
-            Overridden(replace(made.override, value=0))
-            if isinstance(made, Overridden) and made.override.kind == DRAIN
-            else made
-            for made in batch.changes
-        )
-    )
+    """The changes with drains that are over and plans that have begun: what a guard must judge."""
+    return Batch(tuple(map(_at_its_end, batch.changes)))
+
+
+def _at_its_end(done: Done) -> Done:
+    if isinstance(done, Planned):
+        p = done.plan
+        done = Overridden(Override(p.kind, p.subject, p.reason, p.actor, p.begins, None, p.value))
+    if isinstance(done, Overridden) and done.override.kind == DRAIN:
+        return Overridden(replace(done.override, value=0))
+    return done
 
 
 def tag_of(world: World, subject: str) -> str:
-    """The ETag of a subject's overrides."""
-    return tag(world.set_on(subject))
+    """The ETag of what is set and planned on a subject; it stays while a share goes its way."""
+    there = [replace(o, value=0) if o.slope else o for o in world.set_on(subject)]
+    return tag([*there, *(plan for plan in world.plans.values() if plan.subject == subject)])
 
 
 def require(world: World, subject: str) -> None:
@@ -167,6 +191,10 @@ def known(world: World, subject: str) -> bool:
 def said(change: Change) -> str:
     """A change in words: "pausing eu-west"."""
     subject = change.subject
+    if change.plan is not None:
+        plan = change.plan
+        verb = "dropping the plan of" if change.lift else "planning"
+        return f"{verb} a {plan.kind} of {plan.subject}"
     if change.lift:
         return f"lifting the {change.kind} of {subject}"
     return {

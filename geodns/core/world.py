@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from geodns.core.health import Health, Probe, Verdict, probe_of
 from geodns.core.overrides import Override, Setting, Subject, setting_in, settings_of
+from geodns.core.plans import Plan
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
 K = TypeVar("K")
@@ -56,14 +57,29 @@ class Lifted:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """An override will be set; what is planned twice is planned once."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A plan is gone: by hand, or because it has begun."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What operators change at once: nobody sees a world in between."""
 
-    changes: tuple[Made, ...]
+    changes: tuple[Done, ...]
 
 
 Made = Overridden | Lifted
-Event = Loaded | Observed | Overridden | Lifted | Batch
+Done = Made | Planned | Dropped
+Event = Loaded | Observed | Done | Batch
 
 ALWAYS_UP = Health(Verdict.UP, reason="no check")
 NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
@@ -72,8 +88,8 @@ NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
 @dataclass(frozen=True, slots=True)
 class World:
     """`pools_of` tells which pools a probe decides about; it follows from the pools. `settings` is what the
-    overrides, by (kind, subject), come to, and `next_at` when time changes one of them (Unix seconds); both
-    follow from them.
+    overrides, by (kind, subject), and the plans, by their id, come to, and `next_at` when time changes one
+    of them (Unix seconds); both follow from them.
 
     `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
     `ttls`: those of the names of each pool that has any.
@@ -84,6 +100,7 @@ class World:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     health: Mapping[Probe, Health] = field(default_factory=dict)
     overrides: Mapping[tuple[str, str], Override] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     settings: Mapping[tuple[str, str], Setting] = field(default_factory=dict)
     pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -144,7 +161,7 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
             touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
             known = {probe: h for probe, h in health.items() if probe in world.pools_of}
             return replace(world, health=MappingProxyType({**world.health, **known})), touched
-        case Overridden() | Lifted():
+        case Overridden() | Lifted() | Planned() | Dropped():
             return _change(world, (event,))
         case Batch(changes):
             return _change(world, changes)
@@ -166,8 +183,8 @@ def _load(world: World, files: Loaded) -> tuple[World, frozenset[str]]:
     return loaded, frozenset(model.pools)
 
 
-def _change(world: World, changes: tuple[Made, ...]) -> tuple[World, frozenset[str]]:
-    overrides = dict(world.overrides)
+def _change(world: World, changes: tuple[Done, ...]) -> tuple[World, frozenset[str]]:
+    overrides, plans = dict(world.overrides), dict(world.plans)
     touched: set[str] = set()
     for change in changes:
         match change:
@@ -177,9 +194,20 @@ def _change(world: World, changes: tuple[Made, ...]) -> tuple[World, frozenset[s
             case Lifted(kind, subject):
                 overrides.pop((kind, subject), None)
                 touched |= under(world, subject)
+            case Planned(plan):
+                plans[plan.id] = plan
+                touched |= under(world, plan.subject)
+            case Dropped(id):
+                gone = plans.pop(id, None)
+                touched |= under(world, gone.subject) if gone else set()
     moments = [at for override in overrides.values() if (at := override.next_at()) is not None]
+    moments += [plan.begins for plan in plans.values()]
     changed = replace(
-        world, overrides=overrides, settings=settings_of(overrides), next_at=min(moments, default=inf)
+        world,
+        overrides=overrides,
+        plans=plans,
+        settings=settings_of(overrides, plans.values()),
+        next_at=min(moments, default=inf),
     )
     return changed, frozenset(touched)
 
@@ -200,6 +228,8 @@ def differing(before: World, after: World) -> frozenset[str]:
         found.update(after.pools_of.get(probe, ()))
     for _, subject in _differing(before.overrides, after.overrides):
         found.update(under(after, subject))
+    for id in _differing(before.plans, after.plans):
+        found.update(under(after, (after.plans.get(id) or before.plans[id]).subject))
     return frozenset(found)
 
 

@@ -13,19 +13,22 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from geodns.core.audit import Entry, Page, Wanted
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
+from geodns.core.plans import Plan
 from geodns.core.slopes import Slope
 from geodns.errors import StoreError
 from geodns.store import audit
 
 MAX_OVERRIDES = 10_000  # of operators
 MAX_RETURNS = 60_000  # with those that failures leave behind
+MAX_PLANS = 1_000
 MAX_ROWS = (
     200_000  # of verdicts, of serials; the ones unused for longest fall out, counted in `Store.dropped`
 )
@@ -35,6 +38,13 @@ MAX_TEXT = 1_000  # characters of a reason, a subject, an actor
 _APPLICATION = 0x67656F64  # "geod": tells our files from any other program's
 _SCHEMA = 3
 _SERIALS = 2**32
+_PLANS = """
+CREATE TABLE plans (
+    id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL,
+    actor TEXT NOT NULL, begins REAL NOT NULL, length REAL, value INTEGER NOT NULL, over REAL NOT NULL,
+    every TEXT NOT NULL, force INTEGER NOT NULL
+) WITHOUT ROWID
+"""
 _TABLES = """
 CREATE TABLE overrides (
     kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
@@ -52,7 +62,7 @@ CREATE INDEX serials_seen ON serials (seen);
 """
 _UPGRADES = {
     1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES,
-    2: "ALTER TABLE overrides ADD COLUMN slope TEXT",
+    2: "ALTER TABLE overrides ADD COLUMN slope TEXT;" + _PLANS,
 }
 
 
@@ -85,13 +95,19 @@ class Store:
             self._lock = -1
 
     def change_overrides(
-        self, put: Iterable[Override], drop: Iterable[tuple[str, str]], entries: Iterable[Entry] = ()
+        self,
+        put: Iterable[Override],
+        drop: Iterable[tuple[str, str]],
+        entries: Iterable[Entry] = (),
+        plans: Mapping[str, Plan | None] = MappingProxyType({}),
     ) -> None:
         """Forget the overrides of these (kind, subject) and keep those; one replaces another of its kind and
-        subject. What the audit has of it is written with it. All or nothing.
+        subject. `plans`, by id, are kept, or forgotten where they are None. What the audit has of it is
+        written with it. All or nothing.
         """
         rows = [_row(override) for override in put]
-        for row in rows:
+        planned = [(id, *astuple(plan)) for id, plan in plans.items() if plan is not None]
+        for row in (*rows, *(row[1:5] for row in planned)):
             for name, text in zip(("kind", "subject", "reason", "actor"), row, strict=False):
                 if len(str(text)) > MAX_TEXT:
                     raise StoreError(f"the {name} is longer than {MAX_TEXT} characters")
@@ -101,6 +117,10 @@ class Store:
             for most, which in ((MAX_OVERRIDES, "WHERE actor <> 'failback'"), (MAX_RETURNS, "")):
                 if _count(db, f"overrides {which}") > most:
                     raise StoreError(f"there are {most} overrides already: lift some first", full=True)
+            db.executemany("DELETE FROM plans WHERE id = ?", [(id,) for id in plans])
+            db.executemany("INSERT INTO plans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", planned)
+            if _count(db, "plans") > MAX_PLANS:
+                raise StoreError(f"{MAX_PLANS} overrides are planned already: drop some first", full=True)
             self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
 
     def note(self, entries: Iterable[Entry]) -> None:
@@ -128,6 +148,12 @@ class Store:
         with self._reading() as db:
             rows = db.execute("SELECT * FROM overrides ORDER BY kind, subject").fetchall()
         return [_override(*row) for row in rows]
+
+    def plans(self) -> list[Plan]:
+        """All that are kept, past ones too: their moment is the caller's to act on."""
+        with self._reading() as db:
+            rows = db.execute("SELECT * FROM plans ORDER BY begins, id").fetchall()
+        return [replace(Plan(*columns), force=bool(force)) for _, *columns, force in rows]
 
     def save_verdicts(self, verdicts: Mapping[str, Health], now: float) -> None:
         """Remember the health of probes by `Probe.id`, as observed until `now` (Unix seconds)."""
@@ -270,7 +296,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise sqlite3.DatabaseError("its check failed")
     if version < _SCHEMA:
         upgrades = [_UPGRADES[known] for known in range(version, _SCHEMA)] if tables else []
-        _create(db, ";".join(upgrades) or _TABLES + audit.TABLES)
+        _create(db, ";".join(upgrades) or ";".join((_TABLES + _PLANS, audit.TABLES)))
 
 
 def _create(db: sqlite3.Connection, script: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from e2e_support import ZONE, Origin, Server, until
@@ -131,6 +131,32 @@ def test_a_ramp_is_aborted_by_a_failure(server: Server, east: Origin, west: Orig
     assert server.api("POST", "/api/v1/explain", body)[1]["stage"] == "held"
     west.healthy = True
     until(lambda: server.answers() == [WEST])
+
+
+def test_a_planned_pause_bites_at_its_moment(server: Server) -> None:
+    """TTLs sink towards it, it outlives a crash, and ends by itself."""
+    begins = datetime.now(UTC) + timedelta(seconds=6)
+    told = server.cli("pause", "east", "-r", "a router", "--from", begins.isoformat(), "--for", "3s").stdout
+    assert "planned as " in told
+    assert "a router" in server.cli("overrides").stdout
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert server.answers() == [EAST]
+    until(lambda: server.answers() == [WEST])
+    assert -0.1 < (datetime.now(UTC) - begins).total_seconds() < 2
+    assert (kinds(server), server.status()["planned"]) == (["pause"], [])
+    until(lambda: server.answers() == [EAST])
+
+
+def test_one_that_comes_again_is_kept_until_it_is_dropped(server: Server) -> None:
+    server.cli("weight", "east", "40%", "-r", "backup", "--every", "0 3 * * 6", "--for", "2h")
+    (plan,) = server.status()["planned"]
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert server.status()["planned"] == [plan]
+    assert "planned no more" in server.cli("lift", "plan", plan["id"]).stdout
+    assert "nothing is planned as" in server.cli("lift", "plan", plan["id"]).stdout
+    assert "unplan" in server.cli("log").stdout
 
 
 def test_failback_by_hand_outlives_a_crash(server: Server, east: Origin) -> None:

@@ -74,7 +74,7 @@ class Site:
         """When time changes what is set here, as far as it does."""
         if self.setting is NOTHING:
             return []
-        return [at for override in self.setting.all() if (at := override.next_at()) is not None]
+        return list(self.setting.moments())
 
 
 def _forced(force: Override) -> Health:
