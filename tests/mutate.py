@@ -66,8 +66,8 @@ MUTATIONS = [
     Mutation(
         "a paused region is not told, not even failing open",
         "steer/odds.py",
-        "if site.paused:\n",
-        "if site.paused and stage is Stage.AVAILABLE:\n",
+        "if site.paused:\n        dropped",
+        "if site.paused and stage is Stage.AVAILABLE:\n        dropped",
     ),
     Mutation(
         "a paused endpoint is not told, not even failing open",

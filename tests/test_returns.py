@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from geodns.core.health import Health, Verdict
 from geodns.core.overrides import DRAIN, FORCE, HOLD, PAUSE, RAMP, Override
 from geodns.core.plans import Plan
 from geodns.core.returns import FAILBACK, begun, course, following, passed, reconsidered
-from geodns.core.steer.odds import decide
+from geodns.core.steer.conditions import Site
+from geodns.core.steer.odds import decide, sound
 from geodns.core.steer.orders import Group
 from geodns.core.verbs import Asked, Change, planned
 from geodns.core.world import Dropped, Loaded, Observed, Overridden, Planned, World, apply
@@ -57,6 +59,21 @@ class Story:
     ) -> None:
         change = Change(kind, subject, lift=lift, over=over, until=until)
         self.world, _ = apply(self.world, planned(self.world, Asked((change,), "why", "ann"), self.now))
+
+    def something(self, chance: Random) -> None:
+        """Whatever may happen."""
+        region = chance.choice("ab")
+        match chance.randrange(6):
+            case 0:
+                self.verdict(region, chance.choice((UP, UP, DOWN)))
+            case 1:
+                self.wait(chance.choice((1, 20, 100, 400)))
+            case 2:
+                self.ask(PAUSE, region, until=chance.choice((None, self.now + 50)))
+            case 3:
+                self.ask(PAUSE, region, lift=True)
+            case _:
+                self.ask(chance.choice((DRAIN, RAMP)), region, over=chance.choice((10, 120)))
 
     @property
     def set(self) -> dict[tuple[str, str], int]:
@@ -352,3 +369,27 @@ def test_nothing_is_looked_through_before_its_time() -> None:
     story.ask(PAUSE, "a", until=NOW + 60)
     assert story.world.next_at == NOW + 60
     assert passed(story.world, NOW + 59.9).changes == ()
+
+
+ORDER = (Group((("a", 1),)), Group((("b", 1),)))
+
+
+@pytest.mark.parametrize("failback", [AUTO, MANUAL, LATER, SLOWLY, BOTH])
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_somebody_is_told_and_all_return_in_the_end(seed: int, failback: Failback) -> None:
+    """Whoever is healthy and not paused by hand is preferred to who is not, held or not."""
+    chance, story = Random(seed), Story(failback)
+    for _ in range(120):
+        story.something(chance)
+        pool = story.world.pools["web"]
+        told = decide(pool, ORDER, story.world, 4).shares()
+        open_ = [r for r in pool.regions if not Site.of(pool, r, story.world).paused]
+        well = {r.region for r in open_ if sound(pool, r, story.world)}
+        assert bool(told) == bool(open_)
+        assert set(told) <= (well or {r.region for r in open_})
+    for region in "ab":
+        story.verdict(region, UP)
+        story.ask(PAUSE, region, lift=True)
+    for _ in range(20):
+        story.wait(400)
+    assert story.set == {}

@@ -54,6 +54,5 @@ def drain(
         tell(found, f"{subject} is drained", "it is resumed")
         return
     tell(found, f"{subject} is drained and has {found['value']}", "it is resumed")
-    say(
-        f"paused at {moment(found['paused_at'])}, forgotten by all resolvers at {moment(found['drained_at'])}"
-    )
+    say(f"paused at {moment(found['paused_at'])}")
+    say(f"forgotten by all resolvers at {moment(found['drained_at'])}")
