@@ -246,8 +246,8 @@ class Server:
         before = self.world
         self.world, touched = apply(before, event)
         self.journal.observed(before, event)
-        if isinstance(event, Observed):
-            self.world, more = apply(self.world, self.returns.after(before, self.world, event))
+        if isinstance(event, Observed) and (returns := self.returns.after(before, self.world, event)).changes:
+            self.world, more = apply(self.world, returns)
             touched |= more
         self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
