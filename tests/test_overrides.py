@@ -12,7 +12,7 @@ from admin_http import Api, api, start
 from admin_support import NOW, with_paused
 from cli_support import Geodns, Running, geodns, running
 
-from geodns.core.overrides import DRAIN, HOLD, PAUSE, WEIGHT, Override
+from geodns.core.overrides import PAUSE, WEIGHT, Override
 from geodns.core.world import Overridden, World, apply
 
 SOUTH, POOL, ENDPOINT = "cn-south", "cn-south:web", "cn-south:web:cn-south-1"
