@@ -32,7 +32,7 @@ from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe
 from geodns.core.replay import Hooks, Replay
 from geodns.core.table import Sheet
-from geodns.core.world import Event, Observed, Overridden, World, apply, probes
+from geodns.core.world import Event, Observed, Overridden, Planned, World, apply, probes
 from geodns.errors import ConfigError, DiskError, GeodnsError
 from geodns.geo.locate import Geography
 from geodns.heartbeats import Heartbeats
@@ -45,6 +45,7 @@ from geodns.operations import Operations
 from geodns.outages import Outages
 from geodns.preparing import Prepared, catch_up, prepare, relocate
 from geodns.reports import Reports
+from geodns.returning import Returns
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
 from geodns.serve.door import Door, StreamDoor
@@ -116,6 +117,7 @@ class Server:
         self.reports = Reports()
         self.heartbeats = Heartbeats(settings, os.environ, self.monitor, self.reports, self.started)
         self.journal = Journal(self.store, self.started)
+        self.returns = Returns(self)
         self.operations = Operations(self)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
 
@@ -132,6 +134,8 @@ class Server:
                 tcp.bind()
             for override in self.store.overrides():
                 self.world, _ = apply(self.world, Overridden(override))
+            for plan in self.store.plans():
+                self.world, _ = apply(self.world, Planned(plan))
             self._found = loading.found(self._request())
             reading = loading.read(self._request(), self._serials)
             self._adopt(await prepare(self, reading))
@@ -146,6 +150,7 @@ class Server:
                 self._follow_secrets,
                 self.verdicts.keep,
                 self.journal.keep,
+                self.returns.keep,
             ):
                 self._spawn(self._lasting(work))
             self._open(doors.waiting(self), doors.waiting(self))
@@ -154,7 +159,7 @@ class Server:
             for tcp in self.tcp:
                 await tcp.start()
             await self._first_round()
-            await self.operations.end_overrides()
+            self.returns.tick()
             if self._stop.is_set():
                 return
             self._open(doors.datagrams(self), doors.streams(self))
@@ -189,6 +194,7 @@ class Server:
         await self.secondaries.notifier.stop()
         await self.admin.stop()
         await self.verdicts.close()
+        await self.returns.write()
         await self.journal.close()
         self.store.close()
 
@@ -243,6 +249,9 @@ class Server:
         before = self.world
         self.world, touched = apply(before, event)
         self.journal.observed(before, event)
+        if isinstance(event, Observed) and (returns := self.returns.after(before, self.world, event)).changes:
+            self.world, more = apply(self.world, returns)
+            touched |= more
         self.sheets.rebuild(self.world, touched, self._publish)
         if self.readiness.ready:
             self.outages.tell(self.world, touched)
@@ -317,6 +326,7 @@ class Server:
         self.world, self.sheets = world, sheets
         self.reading, self.geography = prepared.reading, prepared.geography
         self.secondaries.adopt(self.reading.contents)
+        self.returns.reconsider()
         gc.freeze()  # what lives until the next load need not be walked through for cycles
         gc.set_threshold(5_000, 2, 100_000)  # queries leave none behind, and none shall wait for a long walk
         gc.enable()
@@ -327,12 +337,12 @@ class Server:
     # what goes on beside
 
     async def _tick(self) -> None:
-        """Keep the clock of the answers, and end the overrides whose time is over."""
+        """Keep the clock of the answers, and let time change what is set."""
         while True:
             await asyncio.sleep(TICK)
             self.now = int(time.time())
             gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
-            await self.operations.end_overrides()
+            self.returns.tick()
 
     async def _follow_files(self) -> None:
         """Reload when the system tells of a change, and when a look finds one that it did not tell of.

@@ -29,7 +29,8 @@ from geodns.core.audit import (
 )
 from geodns.core.health import Probe
 from geodns.core.overrides import Override
-from geodns.core.world import Batch, Event, Lifted, Observed, Overridden, User, World, users
+from geodns.core.plans import PLAN, Plan
+from geodns.core.world import Batch, Dropped, Event, Lifted, Observed, Overridden, Planned, User, World, users
 from geodns.errors import DiskError, StoreError
 from geodns.loading import Reading
 from geodns.model import Pool
@@ -44,8 +45,8 @@ MAX_TOLD = 20  # zones, problems
 log = structlog.get_logger("geodns")
 
 
-Changes = Mapping[tuple[str, str], Override | None]
-"""By kind and subject: the override that is set; None where one is lifted."""
+Changes = Mapping[tuple[str, str], Override | Plan | None]
+"""By kind and subject, or PLAN and its id: what is set; None where it is lifted or dropped."""
 
 
 class Journal:
@@ -115,6 +116,11 @@ class Journal:
         """
         return await self._begin(self._change(batch, entries, volatile))
 
+    def amend(self, batch: Batch) -> None:
+        """What is changed by the clock or by verdicts is written by others; here what waits is kept true."""
+        waiting = {key: what for key, what in _changes(batch).items() if key in self.unwritten}
+        self.unwritten = {**self.unwritten, **waiting}
+
     async def keep(self) -> None:
         """Write what waits, for ever."""
         while True:
@@ -168,11 +174,16 @@ class Journal:
     async def _put(self, changes: Changes, most: int, entries: Iterable[Entry] = ()) -> None:
         """Write changes, the oldest `most` of the entries that wait, and others behind them."""
         oldest = list(islice(self._waiting, most))
-        put = [override for override in changes.values() if override is not None]
-        drop = [key for key, override in changes.items() if override is None]
+        put = [what for what in changes.values() if isinstance(what, Override)]
+        drop = [key for key, what in changes.items() if what is None and key[0] != PLAN]
+        plans = {
+            id: what
+            for (kind, id), what in changes.items()
+            if kind == PLAN and not isinstance(what, Override)
+        }
         try:
             if changes:
-                await asyncio.to_thread(self._store.change_overrides, put, drop, [*oldest, *entries])
+                await asyncio.to_thread(self._store.change_overrides, put, drop, [*oldest, *entries], plans)
             else:
                 await asyncio.to_thread(self._store.note, oldest)
         except DiskError as error:
@@ -205,11 +216,15 @@ class Journal:
 
 def _changes(batch: Batch) -> Changes:
     """What a batch comes to."""
-    found: dict[tuple[str, str], Override | None] = {}
+    found: dict[tuple[str, str], Override | Plan | None] = {}
     for change in batch.changes:
         match change:
             case Overridden(override):
                 found[override.kind, override.subject] = override
             case Lifted(kind, subject):
                 found[kind, subject] = None
+            case Planned(plan):
+                found[PLAN, plan.id] = plan
+            case Dropped(id):
+                found[PLAN, id] = None
     return found

@@ -138,6 +138,21 @@ class Minimum:
 
 
 @dataclass(frozen=True, slots=True)
+class Failback:
+    """How a region of a pool that failed returns: once it has been healthy for `after` seconds, with a share
+    that grows over `ramp` seconds (0: at once); or, if `manual`, when somebody resumes it.
+    """
+
+    manual: bool = False
+    after: float = 0.0
+    ramp: float = 0.0
+
+    @property
+    def at_once(self) -> bool:
+        return not (self.manual or self.after or self.ramp)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolRegion:
     """`capacity`: how much load it can bear, in whatever unit its load is told in."""
 
@@ -181,6 +196,7 @@ class Pool:
     backup: tuple[str, ...] = ()
     panic: int | None = None
     guards: tuple[Guard, ...] = field(default=(), compare=False)
+    failback: Failback = Failback()
     position: Position = field(default=NOWHERE, compare=False)
 
     def region(self, region_id: str) -> PoolRegion | None:

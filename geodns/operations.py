@@ -14,7 +14,7 @@ import structlog
 from geodns.admin.control import Applied, Readiness
 from geodns.admin.feed import Feed
 from geodns.core import names
-from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
+from geodns.core.audit import OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
@@ -23,17 +23,18 @@ from geodns.core.failover import Failover
 from geodns.core.guard import Refused, guard
 from geodns.core.health import Health, Probe, Track
 from geodns.core.heartbeats import Heartbeat, Report
-from geodns.core.overrides import PAUSE
+from geodns.core.overrides import pauses
 from geodns.core.replay import Replay
+from geodns.core.returns import FAILBACK, course
 from geodns.core.rules import Broken
 from geodns.core.steer.odds import failing_open
-from geodns.core.verbs import Asked, overruled, planned, said
-from geodns.core.world import Batch, Lifted, World, apply, due
-from geodns.errors import DiskError, GeodnsError, StoreError
+from geodns.core.verbs import Asked, at_their_end, overruled, planned, said
+from geodns.core.world import Batch, World, apply
+from geodns.errors import DiskError, GeodnsError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
 from geodns.samples import Totals, samples
-from geodns.store.state import MAX_OVERRIDES
+from geodns.store.state import MAX_OVERRIDES, MAX_PLANS
 
 if TYPE_CHECKING:
     from geodns.app import Server
@@ -72,7 +73,7 @@ class Operations:
             batch = planned(before, asked, now)
             after, touched = apply(before, batch)
             try:
-                broken = overruled(asked, guard(before, after))
+                broken = overruled(asked, guard(before, apply(before, at_their_end(batch))[0]))
             except Refused as refused:
                 if not asked.dry_run:
                     server.journal.note(*_judged(asked, REFUSE, refused.broken, now))
@@ -81,7 +82,8 @@ class Operations:
             volatile = False
             if batch.changes and not asked.dry_run:
                 entries += of_batch(before, batch, now, asked.actor, asked.reason)
-                bounded = len(after.overrides) <= MAX_OVERRIDES
+                bounded = sum(o.actor != FAILBACK for o in after.overrides.values()) <= MAX_OVERRIDES
+                bounded = bounded and len(after.plans) <= MAX_PLANS
                 volatile = not await self._take(batch, entries, volatile=asked.volatile and bounded)
                 for change in asked.changes:
                     log.info(said(change), reason=asked.reason, actor=asked.actor, until=change.until)
@@ -89,24 +91,6 @@ class Operations:
             ttls = [spec.ttl for spec in server.sheets.specs if spec.pool in touched]
             rules = tuple(b.rule for b in broken)
             return Applied(before, batch, after, now, now + max(ttls, default=0), rules, volatile)
-
-    async def end_overrides(self) -> None:
-        """Lift the overrides whose time is over."""
-        server = self._server
-        if not due(server.world, time.time()):
-            return
-        async with server.changing:
-            now = time.time()
-            over = due(server.world, now)
-            ended = Batch(tuple(Lifted(o.kind, o.subject) for o in over))
-            entries = of_batch(server.world, ended, now, CLOCK, "its time is over")
-            try:
-                await self._take(ended, entries, volatile=True)
-            except StoreError:  # they are past their end in the store as well, and are dropped at a restart
-                server.journal.note(*entries)
-                server.apply(ended)
-            for override in over:
-                log.info("override expired", kind=override.kind, subject=override.subject)
 
     async def _take(self, batch: Batch, entries: list[Entry], *, volatile: bool = False) -> bool:
         """Onto the disk with the audit's entries, then into the answers; whether it is on the disk."""
@@ -153,8 +137,9 @@ class Operations:
             "synthetic": server.geography.synthetic,
             "database_problem": server.database_problem or None,
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
-            "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
-            "overrides": [asdict(override) for override in server.world.overrides.values()],
+            "paused": [asdict(o) for o in server.world.overrides.values() if pauses(o)],
+            "overrides": [asdict(o) | course(server.world, o) for o in server.world.overrides.values()],
+            "planned": [asdict(plan) | {"id": plan.id} for plan in server.world.plans.values()],
             "unwritten": _unwritten(server),
             "failing_open": [
                 id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)

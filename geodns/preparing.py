@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geodns.core.compile.ahead import sets_ahead
+from geodns.core.compile.bodies import SheetSpec
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.index import Index
-from geodns.core.world import Loaded, Observed, World, apply, differing
+from geodns.core.world import Loaded, Observed, Ttls, World, apply, differing
 from geodns.geo.locate import Geography
 from geodns.loading import Reading
 
@@ -73,10 +75,20 @@ async def relocate(server: Server) -> None:
 
 def loaded(server: Server, reading: Reading) -> World:
     """The world with a reading's files. Of what was, only facts remain: verdicts and overrides."""
-    world, _ = apply(server.world, Loaded(reading.model, reading.steered))
+    world, _ = apply(server.world, Loaded(reading.model, reading.steered, ttls_of(reading.built.sheets)))
     tracks = server.monitor.snapshot()
     world, _ = apply(world, Observed({probe: track.health for probe, track in tracks.items()}))
     return world
+
+
+def ttls_of(specs: Iterable[SheetSpec]) -> Mapping[str, Ttls]:
+    """The TTLs of each pool's names."""
+    found: dict[str, Ttls] = {}
+    for spec in specs:
+        known = found.get(spec.pool, Ttls())
+        lowered = max(known.lowered, min(spec.ttl, spec.ttl_min))
+        found[spec.pool] = Ttls(max(known.longest, spec.ttl), lowered)
+    return found
 
 
 def catch_up(server: Server, prepared: Prepared) -> World:

@@ -112,7 +112,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         names={(zone.apex,): zone.names for zone in server.reading.zones},
         serial={(zone.apex,): zone.serial for zone in server.reading.zones},
         **_secondaries(server),
-        state_errors={(): server.verdicts.errors + server.journal.errors},
+        state_errors={(): server.verdicts.errors + server.journal.errors + server.returns.errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
         admin_cut={
             ("bound",): server.admin.stats.refused,

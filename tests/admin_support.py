@@ -11,8 +11,8 @@ from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
 from geodns.core.heartbeats import Heartbeat, Report, is_signed
 from geodns.core.overrides import PAUSE, Override
-from geodns.core.verbs import Asked, overruled, planned
-from geodns.core.world import Loaded, Observed, Overridden, World, apply
+from geodns.core.verbs import Asked, at_their_end, overruled, planned
+from geodns.core.world import Loaded, Observed, Overridden, Ttls, World, apply
 from geodns.errors import GeodnsError
 from geodns.model import (
     AnyRegion,
@@ -55,7 +55,7 @@ def world_of(
     policy = Policy("p", tuple(Rule(When(), to, fence) for to, fence in rules))
     known = {r: Region(r, r.upper(), (float(i), 10.0)) for i, r in enumerate([*ids, "unused"])}
     model = Model(known, {}, {"web": pool}, {"p": policy}, ())
-    world, _ = apply(World(), Loaded(model, {("web", "p"): names}))
+    world, _ = apply(World(), Loaded(model, {("web", "p"): names}, {"web": Ttls(15, 5)}))
     return world
 
 
@@ -127,7 +127,7 @@ class FakeControl:
         before = self.state
         batch = planned(before, asked, NOW)
         after, _ = apply(before, batch)
-        broken = overruled(asked, guard(before, after))
+        broken = overruled(asked, guard(before, apply(before, at_their_end(batch))[0]))
         self.calls.append(asked)
         if not asked.dry_run:
             self.state = after

@@ -23,9 +23,10 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Verdict, probes_of
-from geodns.core.overrides import DOWN, FORCE, PAUSE, UP, WEIGHT, Override
+from geodns.core.overrides import DOWN, DRAIN, FORCE, HOLD, PAUSE, RAMP, UP, WEIGHT, Override
 from geodns.core.place import Located, Place
 from geodns.core.replay import STREAM, Hooks, Replay
+from geodns.core.slopes import Slope
 from geodns.core.terms import Terms
 from geodns.core.verbs import read_weight, require
 from geodns.core.world import Lifted, Loaded, Observed, Overridden, World, apply, families
@@ -42,6 +43,8 @@ LINES = {
     "mobile": Line("mobile", asns=frozenset({9808})),
 }
 CARRIER_KEYS = {"asn", "organization", "isp"}
+
+_STATE = ("down", "unknown", "doubt", "paused", "weight", "force", "drain", "ramp", "held", "now")
 
 Places = Mapping[str, Mapping[str, Any]]
 
@@ -165,9 +168,10 @@ class Lab:
         """Set the world: `down`, `unknown`: lists of `pool/region/endpoint[/4|/6]`, or of `pool/region`,
         `#port` behind it where only the probes of that port are meant;
         `doubt`: such to the second until which it is in doubt; `paused`: subjects, or subject to end;
-        `weight`: subject to weight; `force`: subject to up or down; `now`.
+        `weight`: subject to weight; `force`: subject to up or down; `drain`, `ramp`: subject to the percent
+        it has, or 0; `held`: subjects; `now`.
         """
-        unheard = set(told) - {"down", "unknown", "doubt", "paused", "weight", "force", "now"}
+        unheard = set(told) - set(_STATE)
         assert not unheard, f"a state has no {unheard}"
         health = {probe: Health(Verdict.UP) for probe in self.world.pools_of}
         for word, verdict in (("down", Verdict.DOWN), ("unknown", Verdict.UNKNOWN)):
@@ -183,6 +187,10 @@ class Lab:
             wanted.append(Override(WEIGHT, subject, "", "test", 0, None, read_weight(subject, str(text))))
         for subject, text in told.get("force", {}).items():
             wanted.append(Override(FORCE, subject, "", "test", 0, None, {"up": UP, "down": DOWN}[text]))
+        for kind in (DRAIN, RAMP):
+            for subject, share in told.get(kind, {}).items():
+                wanted.append(Override(kind, subject, "", "test", 0, None, share, Slope(1e9, (share,), 100)))
+        wanted += [Override(HOLD, subject, "it failed", "test", 0) for subject in told.get("held", ())]
         for override in wanted:
             require(self.world, override.subject)
         keys = {(override.kind, override.subject) for override in wanted}

@@ -5,6 +5,7 @@ networks, regions and verdicts meet in every combination that the files allow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from random import Random
 from typing import Any
@@ -13,7 +14,8 @@ from core_support import Lab
 
 from geodns.core import names
 from geodns.core.health import Health, Verdict
-from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, WEIGHT, Override, Subject
+from geodns.core.overrides import DOWN, DRAIN, FORCE, HOLD, KINDS, PAUSE, RAMP, UP, WEIGHT, Override, Subject
+from geodns.core.slopes import down, up
 from geodns.core.world import Batch, Event, Lifted, Observed, Overridden
 from geodns.model import (
     AllDown,
@@ -230,14 +232,18 @@ def override(pools: Mapping[str, Pool], chance: Random, now: float) -> Override:
         subject = Subject(region.region, here.id)
         if chance.random() < 0.6:
             subject = Subject(region.region, here.id, chance.choice(region.endpoints).name)
-    kind = chance.choice((PAUSE, PAUSE, WEIGHT, WEIGHT, FORCE))
+    kind = chance.choice((PAUSE, PAUSE, WEIGHT, WEIGHT, FORCE, DRAIN, RAMP, HOLD))
     value = {
         PAUSE: 0,
         WEIGHT: chance.choice((0, 1, 3, 1000) if subject.endpoint else (1, 10, 50, 99, 100)),
         FORCE: chance.choice((UP, DOWN)),
-    }[kind]
+    }.get(kind, 0)
     until = chance.choice((None, now + chance.randrange(1, 60)))
-    return Override(kind, str(subject), "why", "test", now, until, value)
+    made = Override(kind, str(subject), "why", "test", now, until, value)
+    if kind not in (DRAIN, RAMP):
+        return made
+    slope = (down if kind == DRAIN else up)(chance.randrange(10, 100), 5, chance.choice((100, 100, 40)))
+    return replace(made, value=slope.levels[0], slope=slope)
 
 
 def lifted(lab_: Lab, chance: Random) -> Lifted:

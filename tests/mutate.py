@@ -66,13 +66,13 @@ MUTATIONS = [
     Mutation(
         "a paused region is not told, not even failing open",
         "steer/odds.py",
-        "if paused\n",
-        "if paused and stage is Stage.AVAILABLE\n",
+        "if site.paused:\n        dropped",
+        "if site.paused and stage is Stage.AVAILABLE:\n        dropped",
     ),
     Mutation(
         "a paused endpoint is not told, not even failing open",
         "steer/odds.py",
-        "site.is_open(e) and fit(site.health(e, family), stage)\n    ]",
+        "_may(site, e, stage) and fit(site.health(e, family), stage)\n    ]",
         "fit(site.health(e, family), stage)\n    ]",
     ),
     Mutation(
@@ -84,7 +84,7 @@ MUTATIONS = [
     Mutation(
         "never probed is not told while somebody is up",
         "steer/odds.py",
-        "case Stage.AVAILABLE | Stage.REDUCED:",
+        "case Stage.AVAILABLE | Stage.HELD | Stage.REDUCED:",
         "case Stage.AVAILABLE:",
     ),
     Mutation(

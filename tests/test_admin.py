@@ -184,6 +184,7 @@ class TestWhatItTells:
             "title": "CN-SOUTH",
             "at": [0.0, 10.0],
             "paused": None,
+            "returning": [],
             "overrides": 0,
             "endpoints": {"up": 0, "down": 1, "unknown": 0},
             "pools": ["web"],

@@ -308,7 +308,7 @@ class TestApi:
             ("?limit=1001", "'limit' must be a number from 1 to 1000"),
             ("?before=x", "'before' must be a number"),
             ("?before=" + "9" * 30, "'before' must be a number"),
-            ("?action=party", "there is no action 'party'; known are set, lift, expire"),
+            ("?action=party", "there is no action 'party'; known are set, lift, plan, unplan, step, expire"),
             ("?since=yesterday", "'since' must be a time such as"),
             ("?since=2023-11-14T22:13:20", "'since' must be a time such as"),
             ("?user=ann", "unknown parameter 'user'"),

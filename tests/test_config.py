@@ -20,7 +20,7 @@ from geodns.core.failover import failovers, worst_case
 from geodns.core.names import from_text, to_text
 from geodns.core.place import Place, matches
 from geodns.errors import ConfigError, Severity
-from geodns.model import AllDown, AnyRegion, Minimum, Model, Nearest, Pick, Split, Steer, When
+from geodns.model import AllDown, AnyRegion, Failback, Minimum, Model, Nearest, Pick, Split, Steer, When
 
 ROOT = Path(__file__).parents[1]
 ZONE = "zone: z.example\nttl: 15s\nnameservers: {ns: 192.0.2.53}\n"
@@ -65,6 +65,7 @@ pools:
   p:
     check: {like: c, fall: 2, rise: 2 of 3}
     when_all_down: {backup: 192.0.2.99}
+    failback: {after: 5m}
     regions:
       south: 192.0.2.1
       north: [192.0.2.2, {address: [192.0.2.3, "2001:DB8::3"], name: both, check: none}]
@@ -81,6 +82,7 @@ pools:
     assert check is not None
     assert (check.interval, check.status) == (5.0, ((200, 200), (300, 399)))
     assert (check.fall, check.fall_of, check.rise, check.rise_of) == (2, 0, 2, 3)
+    assert pool.failback == Failback(after=300)
     assert (pool.when_all_down, pool.backup, pool.policy) == (AllDown.BACKUP, ("192.0.2.99",), "nearest")
 
 

@@ -45,6 +45,7 @@ APP = (
     "outages",
     "preparing",
     "reports",
+    "returning",
     "samples",
     "sampling",
     "secondaries",

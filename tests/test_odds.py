@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodns.core.health import Health, Verdict
-from geodns.core.overrides import FORCE, PAUSE, WEIGHT, Override, Setting, setting_in, settings_of
+from geodns.core.overrides import (
+    DRAIN,
+    FORCE,
+    HOLD,
+    PAUSE,
+    RAMP,
+    WEIGHT,
+    Override,
+    Setting,
+    setting_in,
+    settings_of,
+)
 from geodns.core.steer.odds import Odds, Stage, decide
 from geodns.core.steer.orders import Group, Order
 from geodns.model import AllDown, Endpoint, Pool, PoolRegion
@@ -44,7 +55,14 @@ class Weather:
         return next((found[subject] for subject in subjects if subject in found), None)
 
     def is_open(self, region: str, endpoint: Endpoint) -> bool:
-        return self.on(PAUSE, region, f"{region}:p", f"{region}:p:{endpoint.name}") is None
+        inside = region, f"{region}:p", f"{region}:p:{endpoint.name}"
+        drained = [o for o in self.overrides if o.kind == DRAIN and o.subject in inside and not o.value]
+        return self.on(PAUSE, *inside) is None and not drained
+
+    def is_free(self, region: str, endpoint: Endpoint | None = None) -> bool:
+        """Whether an endpoint, or a region, is not held out."""
+        inside = (f"{region}:p:{endpoint.name}",) if endpoint else (f"{region}:p", region)
+        return self.on(HOLD, *inside) is None
 
     def closed(self, region: PoolRegion) -> bool:
         return not any(self.is_open(region.region, e) for e in deciders(region)[1])
@@ -56,13 +74,22 @@ class Weather:
         return self.health_of(endpoint, family).verdict
 
     def weight(self, region: str, endpoint: Endpoint) -> int:
+        """In hundredths, so that what drains and ramps leave of it is a number."""
         own = self.on(WEIGHT, f"{region}:p:{endpoint.name}")
-        return endpoint.weight if own is None else own
+        return (endpoint.weight if own is None else own) * self.left(f"{region}:p:{endpoint.name}")
+
+    def left(self, subject: str) -> int:
+        """The percent that a drain and a ramp of a subject leave."""
+        drained, ramped = (self.on(kind, subject) for kind in (DRAIN, RAMP))
+        return (100 if drained is None else drained) * (100 if ramped is None else ramped) // 100
 
     def share(self, region: str) -> Fraction:
         """How much of its clients a region keeps."""
         set_ = self.on(WEIGHT, f"{region}:p", region)
-        return Fraction(100 if set_ is None else set_, 100)
+        share = 100 if set_ is None else set_
+        for subject in (region, f"{region}:p"):
+            share = max(1, share * self.left(subject) // 100)
+        return Fraction(share, 100)
 
 
 @dataclass
@@ -123,21 +150,23 @@ class Oracle:
             scene_.family,
         )
 
-    def healthy(self, region: PoolRegion, allowed: set[Verdict]) -> int:
+    def healthy(self, region: PoolRegion, allowed: set[Verdict], *, free: bool = False) -> int:
         family, able = deciders(region)
         return sum(
             self.weather.is_open(region.region, e)
+            and (not free or self.weather.is_free(region.region, e))
             and self.weather.verdict(region.region, e, family) in allowed
             for e in able
         )
 
-    def available(self, region: PoolRegion) -> bool:
+    def available(self, region: PoolRegion, *, free: bool) -> bool:
         minimum = region.minimum_healthy
         _, able = deciders(region)
         needed: Fraction | int = minimum.count
         if minimum.percent is not None:
             needed = Fraction(len(able) * minimum.percent, 100)
-        return self.healthy(region, {UP}) >= max(1, needed)
+        there = not free or self.weather.is_free(region.region)
+        return there and self.healthy(region, {UP}, free=free) >= max(1, needed)
 
     def panics(self) -> bool:
         """Whether less of what no operator took out is healthy than the pool asks for."""
@@ -153,8 +182,9 @@ class Oracle:
                 if self.weather.is_open(here, e)
                 and self.weather.on(FORCE, f"{here}:p:{e.name}", f"{here}:p", here) != 0
             ]
-            well = [e for e in mine if self.weather.verdict(here, e, family) is UP]
-            well = well if self.available(region) else []
+            free = [e for e in mine if self.weather.is_free(here, e)]
+            well = [e for e in free if self.weather.verdict(here, e, family) is UP]
+            well = well if self.available(region, free=True) else []
             lowest = min(e.tier for e in well or mine or able)
             whole = sum(e.weight for e in able if e.tier == lowest)
             one = {e.name: e.weight if whole else 1 for e in able if e.tier == lowest}
@@ -166,7 +196,7 @@ class Oracle:
     def shares(self) -> dict[str, Fraction]:
         """Each possible answer's share; nothing for NODATA."""
         if self.panics():
-            calm = Weather({}, self.weather.overrides)
+            calm = Weather({}, [o for o in self.weather.overrides if o.kind != HOLD])
             pool = replace(self.pool, panic=None)
             return Oracle(Scene(pool, self.order, calm, self.family)).shares()
         regions = {region.region: region for region in self.pool.regions}
@@ -174,9 +204,10 @@ class Oracle:
         open_ = [[(r, s) for r, s in step if not self.weather.closed(r)] for step in steps]
         if not any(open_):
             return {}
-        serving = [[(r, s) for r, s in step if self.available(r)] for step in open_]
-        if any(serving):
-            return self.one_by_one(serving, [{UP}])
+        for free in (True, False):
+            serving = [[(r, s) for r, s in step if self.available(r, free=free)] for step in open_]
+            if any(serving):
+                return self.one_by_one(serving, [({UP}, True), ({UP}, False)][: 2 - free])
         if self.pool.when_all_down is AllDown.NODATA:
             return {}
         if self.pool.when_all_down is AllDown.BACKUP:
@@ -186,21 +217,21 @@ class Oracle:
         for number, allowed in enumerate(circles):
             serving = [[(r, s) for r, s in step if self.healthy(r, allowed)] for step in open_]
             if any(serving):
-                return self.one_by_one(serving, circles[: number + 1])
+                return self.one_by_one(serving, [(circle, False) for circle in circles[: number + 1]])
         raise AssertionError("failing open always finds somebody")
 
     def one_by_one(
-        self, steps: list[list[tuple[PoolRegion, int]]], circles: list[set[Verdict]]
+        self, steps: list[list[tuple[PoolRegion, int]]], circles: list[tuple[set[Verdict], bool]]
     ) -> dict[str, Fraction]:
         """Each step keeps the largest share of its regions, the next one gets what is left; of the healthiest
         circle that has anybody.
         """
-        for allowed in circles:
+        for allowed, free in circles:
             found: dict[str, Fraction] = {}
             left = Fraction(1)
             for step, group in zip(steps, self.order, strict=True):
                 kept = max((self.weather.share(r.region) for r, _ in step), default=Fraction(0))
-                told = self.tell(step, group.by_weight, allowed)
+                told = self.tell(step, group.by_weight, allowed, free)
                 found |= {value_: share * left * kept for value_, share in told.items()}
                 left *= 1 - kept if told else 1
                 if kept == 1:
@@ -210,7 +241,7 @@ class Oracle:
         return {}
 
     def tell(
-        self, regions: list[tuple[PoolRegion, int]], by_weight: bool, allowed: set[Verdict]
+        self, regions: list[tuple[PoolRegion, int]], by_weight: bool, allowed: set[Verdict], free: bool
     ) -> dict[str, Fraction]:
         """The lowest tiers of the regions, in the family asked."""
         told: Told = {}
@@ -221,6 +252,7 @@ class Oracle:
                 for e in region.endpoints
                 if answers(e, self.family)
                 and self.weather.is_open(here, e)
+                and (not free or self.weather.is_free(here, e))
                 and self.weather.verdict(here, e, self.family) in allowed
             ]
             lowest = [e for e in able if e.tier == min(x.tier for x in able)]
@@ -333,7 +365,7 @@ def test_no_data_only_where_the_design_says_so(seed: int) -> None:
 @STEADY
 @given(seeds)
 def test_odds_change_no_sooner_than_they_say(seed: int) -> None:
-    """Let every doubt before `change_at` come true, every override before it end: the odds stay the same."""
+    """Let every doubt before `change_at` come true, every override before it end or step: the odds stay."""
     seen = scene(seed)
     odds = decide(seen.pool, seen.order, seen.weather, seen.family)
     soonest = odds.change_at or float("inf")
@@ -342,6 +374,10 @@ def test_odds_change_no_sooner_than_they_say(seed: int) -> None:
         flips = 0 < health.doubt_until < soonest
         flipped[key] = Health(DOWN if health.verdict is UP else UP) if flips else health
     left = [o for o in seen.weather.overrides if o.until is None or int(o.until) >= soonest]
+    left = [
+        replace(o, value=o.slope.at(o.since, soonest - 1e-6) if o.slope and soonest > 1000 else o.value)
+        for o in left
+    ]
     later = decide(seen.pool, seen.order, Weather(flipped, left), seen.family)
     assert shares_of(later) == shares_of(odds)
 

@@ -67,7 +67,7 @@ async def found(prober: Prober, probe: Probe) -> Outcome:
 
 async def test_who_accepts_is_well_and_is_left_by_a_reset(prober: Prober) -> None:
     with accepting() as (port, taken):
-        ok, detail, _ = await found(prober, tcp(port))
+        ok, detail, *_ = await found(prober, tcp(port))
         assert ok
         assert re.fullmatch(r"connected in \d+ ms", detail)
         await asyncio.sleep(0.01)
@@ -82,7 +82,7 @@ async def test_who_refuses_is_not(prober: Prober, closed_port: int) -> None:
 
 @pytest.mark.parametrize("address", ["::1", "2001:db8::1"])
 async def test_over_ipv6(prober: Prober, closed_port: int, address: str) -> None:
-    ok, detail, _ = await found(prober, tcp(closed_port, address, timeout=0.5))
+    ok, detail, *_ = await found(prober, tcp(closed_port, address, timeout=0.5))
     assert not ok
     assert detail
 

@@ -19,9 +19,10 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.health import Health, Probe, Result, Track, Verdict, fold
 from geodns.core.names import from_text
 from geodns.core.replay import STREAM
+from geodns.core.returns import passed
 from geodns.core.steer.conditions import Site, value_of
 from geodns.core.steer.odds import Stage, decide
-from geodns.core.world import Lifted, Observed, Overridden, due
+from geodns.core.world import Lifted, Observed, Overridden
 from geodns.model import Pool, Steer
 
 STEPS = 40
@@ -43,7 +44,7 @@ class Simulation:
     def step(self) -> None:
         happens = (self.probe, self.flip, self.pause, self.resume, self.jump, self.reload)
         self.chance.choices(happens, (18, 4, 2, 2, 1, 1))[0]()
-        self.lab.take(*(Lifted(o.kind, o.subject) for o in due(self.lab.world, self.lab.now)))
+        self.lab.take(passed(self.lab.world, self.lab.now))
         self.check()
 
     def probe(self) -> None:

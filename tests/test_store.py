@@ -15,6 +15,9 @@ import pytest
 
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
+from geodns.core.plans import Plan
+from geodns.core.returns import FAILBACK
+from geodns.core.slopes import down
 from geodns.errors import StoreError
 from geodns.store import state
 from geodns.store.state import Store
@@ -71,6 +74,51 @@ def test_overrides_change_together_or_not_at_all(store: Store) -> None:
     assert store.overrides() == [PAUSE]
     store.change_overrides([weight], [("pause", "cn-south")])
     assert store.overrides() == [weight]
+
+
+def test_a_drain_is_kept_with_its_course(path: Path) -> None:
+    store = Store(path)
+    drain = Override("drain", "cn-south", "less", "ops", 1.0, None, 80, down(120, 15))
+    store.change_overrides([drain], [])
+    store = again(store)
+    assert store.overrides() == [drain]
+    store.close()
+
+
+def test_what_failures_leave_behind_takes_no_operators_place(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MAX_OVERRIDES", 1)
+    monkeypatch.setattr(state, "MAX_RETURNS", 3)
+    held = [Override("hold", f"r{n}", "it failed", FAILBACK, 1.0) for n in range(2)]
+    store.change_overrides([*held, PAUSE], [])
+    with pytest.raises(StoreError, match="3 overrides already"):
+        store.change_overrides([replace(held[0], subject="r3")], [])
+    with pytest.raises(StoreError, match="1 overrides already"):
+        store.change_overrides([replace(PAUSE, subject="other")], [])
+
+
+def test_plans_are_kept_advanced_and_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MAX_PLANS", 2)
+    store = Store(path)
+    once = Plan("drain", "cn-south", "less", "ops", 2.0, None, 0, 600.0)
+    weekly = Plan(
+        "pause", "eu-west", "backup", "ops", 1.0, 60.0, every="0 3 * * 6", overrule=("at-least:web",)
+    )
+    store.change_overrides([], [], (), {plan.id: plan for plan in (once, weekly)})
+    store = again(store)
+    assert store.plans() == [weekly, once]
+    later = replace(weekly, begins=3.0)
+    store.change_overrides([], [], (), {once.id: once, weekly.id: later})
+    assert store.plans() == [once, later]
+    third = replace(once, subject="third")
+    with pytest.raises(StoreError, match="2 overrides are planned already: drop some first"):
+        store.change_overrides([], [], (), {third.id: third})
+    with pytest.raises(StoreError, match="the reason is longer"):
+        store.change_overrides([], [], (), {once.id: replace(once, reason="x" * 1001)})
+    store.change_overrides([], [], (), {once.id: None, "unknown": None})
+    assert store.plans() == [later]
+    store.close()
 
 
 def test_a_file_of_the_first_schema_is_taken_up(path: Path) -> None:

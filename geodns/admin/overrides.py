@@ -8,20 +8,47 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from geodns.admin.body import answer, bad, duration, flag, mapping, read, stamp, tags, text
+from geodns.admin.body import answer, bad, bad_query, duration, flag, mapping, read, stamp, tags, text
 from geodns.admin.control import Applied, Control
 from geodns.admin.keys import CLOCK, CONTROL
+from geodns.admin.planning import KEYS, plan_told, span
 from geodns.admin.problems import ProblemError
-from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, Override, Subject, value_text
-from geodns.core.verbs import Asked, Change, known, read_weight, require, tag_of
+from geodns.core.overrides import (
+    DOWN,
+    DRAIN,
+    FORCE,
+    HOLD,
+    KINDS,
+    OUT,
+    PAUSE,
+    RAMP,
+    UP,
+    WEIGHT,
+    Override,
+    Subject,
+    value_text,
+)
+from geodns.core.plans import PLAN, Plan
+from geodns.core.returns import course
+from geodns.core.verbs import Asked, Change, ended_by, known, read_weight, require, tag_of
+from geodns.core.world import Lifted, Overridden, World
 from geodns.errors import GeodnsError
 
-MAX_FOR = 365 * 86400.0
 MAX_CHANGES = 100
 MAX_RULES = 100
 DEFAULT_ACTOR = "api"
-_ASKED = ("reason", "for", "overrule", "actor", "dry_run", "volatile")
-_CHANGE = ("set", "lift", "subject", "value", "for", "if_match")
+MAX_OVER = 7 * 86400.0
+DEFAULT_OVER = 600.0
+_ASKED = ("reason", "overrule", "actor", "dry_run", "volatile")
+_CHANGE = ("set", "lift", "subject", *KEYS, "value", "over", "if_match")
+_KEYS = {
+    PAUSE: KEYS,
+    WEIGHT: (*KEYS, "value"),
+    FORCE: (*KEYS, "value"),
+    DRAIN: (*KEYS, "over"),
+    RAMP: ("over",),
+}
+_NO_HOLD = "a hold is what a failure leaves behind: it can be lifted, not set"
 _FORCES = {"up": UP, "down": DOWN}
 
 
@@ -30,12 +57,16 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/v1/overrides/{subject}", _on_subject)
     app.router.add_put("/api/v1/overrides/{subject}/{kind}", _set)
     app.router.add_delete("/api/v1/overrides/{subject}/{kind}", _lift)
+    app.router.add_delete("/api/v1/plans/{id}", _drop)
     app.router.add_post("/api/v1/batch", _batch)
 
 
 async def _list(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
-    return answer({"overrides": [_whole(control, o) for o in control.world().overrides.values()]})
+    world = control.world()
+    overrides = [_whole(control, override) for override in world.overrides.values()]
+    plans = sorted(world.plans.values(), key=lambda plan: (plan.begins, plan.id))
+    return answer({"overrides": overrides, "planned": [_whole(control, plan) for plan in plans]})
 
 
 async def _on_subject(request: web.Request) -> web.Response:
@@ -59,25 +90,39 @@ async def _lift(request: web.Request) -> web.Response:
     return await lift_one(request, kind, subject, {"subject": subject, "kind": kind})
 
 
+async def _drop(request: web.Request) -> web.Response:
+    id = request.match_info["id"]
+    plan = request.app[CONTROL].world().plans.get(id)
+    if plan is None:
+        return answer({"id": id, "changed": False})
+    head = {"subject": plan.subject, "kind": plan.kind}
+    return await _one(request, _lifting(request, Change(plan.kind, plan.subject, lift=True, plan=plan)), head)
+
+
 async def set_one(request: web.Request, kind: str, subject: str, head: Mapping[str, object]) -> web.Response:
     """Set one override, as the request's body and If-Match say; `head` begins the response."""
-    valued = ("value",) if kind != PAUSE else ()
-    body = await read(request, *_ASKED, *valued)
+    if kind == HOLD:
+        raise bad_query(_NO_HOLD)
+    body = await read(request, *_ASKED, *_KEYS[kind])
     change = _setting(request, kind, subject, body, tags(request.headers.get("If-Match")))
     return await _one(request, _asked(body, (change,)), head)
 
 
 async def lift_one(request: web.Request, kind: str, subject: str, head: Mapping[str, object]) -> web.Response:
     """Lift one override, as the request's query and If-Match say."""
-    asked = Asked(
-        (Change(kind, subject, lift=True, match=tags(request.headers.get("If-Match"))),),
+    match = tags(request.headers.get("If-Match"))
+    return await _one(request, _lifting(request, Change(kind, subject, lift=True, match=match)), head)
+
+
+def _lifting(request: web.Request, change: Change) -> Asked:
+    return Asked(
+        (change,),
         reason=text(request.query, "reason", "-"),
         actor=text(request.query, "actor", DEFAULT_ACTOR, limit=100),
         overrule=_overrule(request.query.getall("overrule", [])),
         dry_run=request.query.get("dry_run", "false") == "true",
         volatile=request.query.get("volatile", "false") == "true",
     )
-    return await _one(request, asked, head)
 
 
 async def _batch(request: web.Request) -> web.Response:
@@ -88,12 +133,17 @@ async def _batch(request: web.Request) -> web.Response:
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_CHANGES:
         raise bad(f"'changes' must be a list of 1 to {MAX_CHANGES} changes")
     changes = tuple(_change(request, mapping(item, "a change", _CHANGE)) for item in items)
-    if len({(change.kind, change.subject) for change in changes}) < len(changes):
+    if len({(_slot(c.kind), c.subject, c.plan and c.plan.id) for c in changes}) < len(changes):
         raise bad("'changes' has two for one override")
     asked = _asked(body, changes)
     applied = await request.app[CONTROL].change(asked)
     told = [{"subject": c.subject, "kind": c.kind, "set": not c.lift, **_told(applied, c)} for c in changes]
     return answer({"changes": told, **_when(applied, asked)})
+
+
+def _slot(kind: str) -> str:
+    """Of a pause, a drain and a ramp a subject has at most one."""
+    return PAUSE if kind in OUT else kind
 
 
 def _change(request: web.Request, item: Mapping[str, object]) -> Change:
@@ -104,27 +154,35 @@ def _change(request: web.Request, item: Mapping[str, object]) -> Change:
     if kind not in KINDS:
         raise bad(f"there is no override '{kind}'; known are {', '.join(KINDS)}")
     match = tags(text(item, "if_match")) if "if_match" in item else None
+    if not lift and kind == HOLD:
+        raise bad(_NO_HOLD)
+    for key in (*KEYS, "value", "over"):
+        if key in item and (lift or key not in _KEYS[kind]):
+            raise bad(f"what is lifted has no '{key}'" if lift else f"a {kind} has no '{key}'")
     if not lift:
         return _setting(request, kind, subject, item, match)
-    if "value" in item or "for" in item:
-        raise bad("what is lifted has no 'value' and no 'for'")
     return Change(kind, subject, lift=True, match=match)
 
 
 def _setting(
     request: web.Request, kind: str, subject: str, body: Mapping[str, object], match: frozenset[str] | None
 ) -> Change:
-    seconds = duration(body, "for", MAX_FOR)
-    until = None if seconds is None else request.app[CLOCK]() + seconds
-    return Change(kind, subject, value=_value(kind, subject, body), until=until, match=match)
+    now = request.app[CLOCK]()
+    begins, length, every = span(body, now)
+    until = None if length is None else now + length
+    value, over = 0, 0.0
+    if kind in (DRAIN, RAMP):
+        over = duration(body, "over", MAX_OVER) or DEFAULT_OVER
+        if length is not None and length <= over:
+            raise bad("it must last longer than 'over'")
+    elif kind != PAUSE:
+        value = _value(kind, subject, body)
+    plan = None if begins is None else Plan(kind, subject, "", "", begins, length, value, over, every)
+    return Change(kind, subject, value=value, until=until, match=match, over=over, plan=plan)
 
 
 def _value(kind: str, subject: str, body: Mapping[str, object]) -> int:
     value = body.get("value")
-    if kind == PAUSE:
-        if value is not None:
-            raise bad("a pause has no 'value'")
-        return 0
     if kind == FORCE:
         if value not in _FORCES:
             raise bad("'value' must be up or down")
@@ -166,15 +224,20 @@ async def _one(request: web.Request, asked: Asked, head: Mapping[str, object]) -
 
 def _told(applied: Applied, change: Change) -> dict[str, object]:
     """What became of a change: the override that is set; or whether one was lifted, and which."""
-    world = applied.before if change.lift else applied.after
-    override = world.overrides.get((change.kind, change.subject))
-    told = told_of(override) if override else {}
-    return {"changed": override is not None, **told} if change.lift else told
+    if change.plan is not None:
+        plan = (applied.before if change.lift else applied.after).plans.get(change.plan.id)
+        told = {"planned": not change.lift, **plan_told(applied.after, plan)} if plan else {}
+        return {"changed": plan is not None, **told} if change.lift else told
+    if change.lift:
+        ended = ended_by(applied.before, change)
+        return {"changed": bool(ended), **(told_of(applied.before, ended[0]) if ended else {})}
+    override = applied.after.overrides.get((change.kind, change.subject))
+    return told_of(applied.after, override) if override else {"changed": False}
 
 
 def _when(applied: Applied, asked: Asked) -> dict[str, object]:
-    if not applied.batch.changes:
-        return {}
+    if not any(isinstance(done, Overridden | Lifted) for done in applied.batch.changes):
+        return {"dry_run": True} if asked.dry_run and applied.batch.changes else {}
     when = {
         "effective_at": stamp(applied.effective_at),
         "caches_clear_at": stamp(applied.caches_clear_at),
@@ -187,28 +250,31 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
     return told | ({"volatile": applied.volatile} if asked.volatile else {})
 
 
-def told_of(override: Override) -> dict[str, object]:
+def told_of(world: World, override: Override) -> dict[str, object]:
     """An override as the API tells it, without its kind and subject."""
-    value = {} if override.kind == PAUSE else {"value": value_text(override)}
-    return value | {
+    value = {"value": shown} if (shown := value_text(override)) else {}
+    return {
+        **value,
         "reason": override.reason,
         "actor": override.actor,
         "since": stamp(override.since),
         "until": stamp(override.until),
+        **{key: stamp(at) for key, at in course(world, override).items()},
     }
 
 
-def _whole(control: Control, override: Override) -> dict[str, object]:
-    subject = Subject.parse(override.subject)
+def _whole(control: Control, what: Override | Plan) -> dict[str, object]:
+    world, subject = control.world(), Subject.parse(what.subject)
+    key = (PLAN, what.id) if isinstance(what, Plan) else (what.kind, what.subject)
     return {
-        "subject": override.subject,
+        "subject": what.subject,
         "region": subject.region,
         "pool": subject.pool or None,
         "endpoint": subject.endpoint or None,
-        "known": known(control.world(), override.subject),
-        "kind": override.kind,
-        **told_of(override),
-        "volatile": (override.kind, override.subject) in control.volatile(),
+        "known": known(world, what.subject),
+        "kind": what.kind,
+        **(plan_told(world, what) if isinstance(what, Plan) else told_of(world, what)),
+        "volatile": key in control.volatile(),
     }
 
 

@@ -11,7 +11,7 @@ from geodns.admin.control import Control
 from geodns.admin.keys import CONTROL
 from geodns.admin.overrides import lift_one, set_one, told_of
 from geodns.core.health import Verdict
-from geodns.core.overrides import PAUSE, Subject
+from geodns.core.overrides import DRAIN, HOLD, PAUSE, RAMP, Subject
 from geodns.core.world import World, families
 from geodns.model import Endpoint, Region
 
@@ -37,7 +37,12 @@ def _region(control: Control, region: Region) -> dict[str, object]:
         "id": region.id,
         "title": region.title,
         "at": list(region.at) if region.at else None,
-        "paused": told_of(paused) | {"volatile": volatile} if paused else None,
+        "paused": told_of(world, paused) | {"volatile": volatile} if paused else None,
+        "returning": [
+            {"subject": o.subject, "kind": o.kind, **told_of(world, o)}
+            for o in world.overrides.values()
+            if o.kind in (DRAIN, RAMP, HOLD) and Subject.parse(o.subject).region == region.id
+        ],
         "overrides": sum(Subject.parse(on).region == region.id for _, on in world.overrides),
         "endpoints": {verdict.value: verdicts[verdict] for verdict in Verdict},
         "pools": [pool_id for pool_id, _ in pools],

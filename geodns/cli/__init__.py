@@ -14,6 +14,7 @@ from geodns.cli.batch import batch
 from geodns.cli.check import check
 from geodns.cli.common import refuse, unexpected
 from geodns.cli.demo import app as demo
+from geodns.cli.drain import drain
 from geodns.cli.events import events
 from geodns.cli.explain import explain
 from geodns.cli.export import export
@@ -24,6 +25,7 @@ from geodns.cli.lift import lift
 from geodns.cli.log import log
 from geodns.cli.overrides import overrides
 from geodns.cli.pause import pause
+from geodns.cli.ramp import ramp
 from geodns.cli.regions import regions
 from geodns.cli.resume import resume
 from geodns.cli.schema import schema
@@ -42,8 +44,8 @@ app = typer.Typer(
 )
 app.add_typer(demo, name="demo")
 for verb in (
-    serve, check, explain, ask, schema, status, regions, overrides, pause, resume, weight, force_up,
-    force_down, lift, batch, log, events, heartbeat, import_, export, simulate,
+    serve, check, explain, ask, schema, status, regions, overrides, pause, resume, drain, ramp, weight,
+    force_up, force_down, lift, batch, log, events, heartbeat, import_, export, simulate,
 ):  # fmt: skip
     app.command(verb.__name__.rstrip("_").replace("_", "-"))(verb)
 

@@ -23,6 +23,8 @@ from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, mome
 _VERBS = {
     "pause": ({"set": "pause"}, 1),
     "resume": ({"lift": "pause"}, 1),
+    "drain": ({"set": "drain"}, 1),
+    "ramp": ({"set": "ramp"}, 1),
     "weight": ({"set": "weight"}, 2),
     "force-up": ({"set": "force", "value": "up"}, 1),
     "force-down": ({"set": "force", "value": "down"}, 1),
@@ -65,9 +67,11 @@ def _change(text: str) -> dict[str, str]:
     """A change as the API takes it, of one as the command line has it: `weight eu-west 40%`."""
     verb, *words = text.split() or [""]
     change, count = _VERBS.get(verb, ({}, 0))
-    if not count or len(words) != count:
+    timed = verb in ("drain", "ramp")
+    if not count or len(words) not in (count, count + timed):
         shown = "'pause SUBJECT', 'weight SUBJECT WEIGHT' or 'lift KIND SUBJECT'"
         raise typer.BadParameter(f"'{text}' is no change such as {shown}")
     if verb == "lift":
         return {"lift": words[0], "subject": words[1]}
-    return {**change, "subject": words[0], **({"value": words[1]} if verb == "weight" else {})}
+    more = {"over" if timed else "value": words[1]} if words[1:] else {}
+    return {**change, "subject": words[0], **more}

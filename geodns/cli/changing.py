@@ -57,6 +57,18 @@ def path_of(kind: str, subject: str) -> str:
     return f"/api/v1/overrides/{segment(subject)}/{kind}"
 
 
+FromOption = Annotated[str | None, typer.Option("--from", help="Not before 2026-11-23T05:42:43Z.")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Until 2026-11-23T07:00:00Z; or --for.")]
+EveryOption = Annotated[
+    str | None, typer.Option("--every", help="Again and again: '0 3 * * 6' (cron, in UTC); with --for.")
+]
+
+
+def timed(content: dict[str, object], **times: str | None) -> dict[str, object]:
+    """A body with the times that are given, by key with an underscore behind it."""
+    return content | {key.rstrip("_"): written for key, written in times.items() if written is not None}
+
+
 def put(
     server: Server,
     kind: str,
@@ -96,6 +108,12 @@ def lift(
     return server.call("DELETE", f"{path_of(kind, subject)}?{words}", match=match)
 
 
+def drop_plan(server: Server, id: str, query: dict[str, str], **flags: bool) -> dict[str, Any] | None:
+    """Drop what is planned; the reply."""
+    query |= {key: "true" for key, on in flags.items() if on}
+    return server.call("DELETE", f"/api/v1/plans/{segment(id)}?{urlencode(query)}")
+
+
 def by(reason: str | None, actor: str | None) -> dict[str, str]:
     """Who asks, and why."""
     return {"actor": actor or who()} | ({"reason": reason} if reason is not None else {})
@@ -110,6 +128,11 @@ def tell(
 ) -> None:
     """Say what was set: `state` is such as "eu-west is paused", `end` such as "it is resumed"."""
     until = f"until {moment(found['until'])}" if found["until"] else f"until {end}"
+    if found.get("planned"):
+        would = "nothing is changed; else " if found.get("dry_run") else ""
+        again = f" and then every '{found['every']}' (UTC)" if found["every"] else ""
+        say(f"{would}planned as {found['id']}: from {moment(found['from'])} {state} {until}{again}")
+        return
     if found.get("dry_run"):
         say(f"nothing is changed; else {state} {until}: {found['reason']}")
         tell_overruled(found)

@@ -55,6 +55,7 @@ def _sections(found: Found) -> Iterator[tuple[str, list[Sequence[object]]]]:
 
 _STAGES = {
     "available": "available: healthy endpoints serve",
+    "held": "held: nothing else is available, so what was held out after a failure serves",
     "reduced": "reduced: fewer are healthy than the minimum",
     "unprobed": "unprobed: none is known to be healthy, some were never probed",
     "open": "open: nothing is healthy, so everything that is not paused serves",
@@ -143,10 +144,14 @@ def _endpoint(endpoint: Found) -> Sequence[object]:
         endpoint.get("name"),
         endpoint.get("value") or f"IPv{endpoint.get('family')}",
         endpoint.get("verdict"),
-        f"tier {endpoint.get('tier')} weight {endpoint.get('weight')}",
+        f"tier {endpoint.get('tier')} weight {endpoint.get('weight')}{_left(endpoint.get('share', 100))}",
         "kept" if endpoint.get("kept") else f"dropped: {endpoint.get('why')}",
         endpoint.get("reason") or "",
     )
+
+
+def _left(share: int) -> str:
+    return "" if share == 100 else f", {share}% of it"
 
 
 def _odds(odds: Found) -> Sequence[object]:

@@ -16,6 +16,7 @@ from geodns.cli.changing import (
     VolatileOption,
     WhyOption,
     by,
+    drop_plan,
     warn_volatile,
 )
 from geodns.cli.changing import lift as lift_one
@@ -23,7 +24,9 @@ from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, mome
 
 
 def lift(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pause, weight or force.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="pause, drain, ramp, hold, weight, force; or plan.")
+    ],
     subject: SubjectArgument,
     reason: WhyOption = None,
     overrule: OverruleOption = None,
@@ -35,8 +38,14 @@ def lift(
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Undo an override: what the files and the checks say holds again. Saying it twice does no harm."""
+    """Undo an override: what the files and the checks say holds again; `lift plan ID`: drop what is planned.
+
+    Saying it twice does no harm.
+    """
     server = Server(url, token_file, output)
+    if kind == "plan":
+        _drop(server, subject, by(reason, actor), dry_run=dry_run, volatile=volatile)
+        return
     found = lift_one(
         server,
         kind,
@@ -57,3 +66,18 @@ def lift(
         say(f"the {kind} of {subject} is lifted since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
         warn_volatile(found)
+
+
+def _drop(server: Server, id: str, query: dict[str, str], **flags: bool) -> None:
+    found = drop_plan(server, id, query, **flags)
+    if found is None:
+        return
+    if not found["changed"]:
+        say(f"nothing is planned as {id}")
+        return
+    what = f"the {found['kind']} of {found['subject']}"
+    if flags["dry_run"]:
+        say(f"nothing is changed; else {what} would be planned no more")
+        return
+    say(f"{what} is planned no more")
+    warn_volatile(found)

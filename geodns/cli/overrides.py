@@ -17,12 +17,22 @@ def overrides(
     if output is Output.JSON:
         say(body.rstrip("\n"))
         return
-    rows = [_row(override) for override in json.loads(body)["overrides"]]
+    found = json.loads(body)
+    rows = [_row(override) for override in found["overrides"]]
     say(
         columns([("SUBJECT", "SET", "SINCE", "UNTIL", "BY", "WHY"), *rows])
         if rows
         else "nothing is set by hand"
     )
+    plans = [_planned(plan) for plan in found.get("planned") or []]
+    if plans:
+        say()
+        say(columns([("PLANNED", "ID", "SET", "FROM", "UNTIL", "AGAIN (UTC)", "BY", "WHY"), *plans]))
+
+
+def _planned(plan: Mapping[str, Any]) -> tuple[object, ...]:
+    subject, kind, _, until, by, why = _row({**plan, "since": plan["from"]})
+    return subject, plan["id"], kind, moment(plan["from"]), until, plan["every"] or "", by, why
 
 
 def _row(override: Mapping[str, Any]) -> tuple[object, ...]:
@@ -33,5 +43,15 @@ def _row(override: Mapping[str, Any]) -> tuple[object, ...]:
         moment(override["since"]),
         moment(override["until"]),
         override["actor"],
-        override["reason"],
+        override["reason"] + course(override),
     )
+
+
+def course(override: Mapping[str, Any]) -> str:
+    """When a drain or a ramp has come to its end; empty for anything else."""
+    if override.get("whole_at"):
+        return f" (whole at {moment(override['whole_at'])})"
+    if override.get("paused_at"):
+        paused, gone = moment(override["paused_at"]), moment(override["drained_at"])
+        return f" (paused at {paused}, forgotten by all resolvers at {gone})"
+    return ""

@@ -5,16 +5,20 @@ from __future__ import annotations
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
+    EveryOption,
     ForOption,
+    FromOption,
     MatchOption,
     OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
+    UntilOption,
     VolatileOption,
     by,
     put,
     tell,
+    timed,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption
 
@@ -23,6 +27,9 @@ def pause(
     subject: SubjectArgument,
     reason: ReasonOption,
     duration: ForOption = None,
+    begin: FromOption = None,
+    until: UntilOption = None,
+    every: EveryOption = None,
     overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
@@ -33,7 +40,8 @@ def pause(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Stop answering with it. Returns when it is written down and in the answers."""
-    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor))
+    server = Server(url, token_file, output)
+    content = timed({**by(reason, actor)}, from_=begin, until=until, every=every)
     found = put(
         server,
         "pause",

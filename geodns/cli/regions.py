@@ -39,8 +39,15 @@ def _state(region: Mapping[str, Any]) -> str:
         until = f" until {moment(paused['until'])}" if paused["until"] else ""
         where = " in memory only" if paused["volatile"] else ""
         return f"paused{where}{until} by {paused['actor']}: {paused['reason']}"
-    by_hand = region.get("overrides")
-    return _health(region) + (f", {by_hand} set by hand" if by_hand else "")
+    words = [_returning(override) for override in region.get("returning") or []]
+    by_hand = region.get("overrides", 0) - len(words)
+    return ", ".join((_health(region), *words, *([f"{by_hand} set by hand"] if by_hand else [])))
+
+
+def _returning(override: Mapping[str, Any]) -> str:
+    """What becomes of a region or a part of it: "drain of eu-west at 60%"."""
+    share = f" at {override['value']}" if "value" in override else ""
+    return f"{override['kind']} of {override['subject']}{share}: {override['reason']}"
 
 
 def _health(region: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`geodns resume SUBJECT`: let what is paused serve again."""
+"""`geodns resume SUBJECT`: let what is out serve again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resume(
     token_file: TokenOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """End a pause. Saying it twice does no harm."""
+    """End whatever keeps it out: a pause, a drain, a hold, a ramp. Saying it twice does no harm."""
     server = Server(url, token_file, output)
     found = lift(server, "pause", subject, by(reason, actor), dry_run=dry_run, match=match, volatile=volatile)
     if found is None:

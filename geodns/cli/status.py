@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, columns, connect, moment, say
+from geodns.cli.overrides import course
 from geodns.core import duration
 
 MAX_LINES = 20
@@ -37,6 +38,7 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("NOT WRITTEN", _unwritten(found.get("unwritten") or {}))
     yield from _listed("FAILING OPEN", found.get("failing_open") or [])
     yield from _listed("paused", [_paused(override) for override in found.get("paused") or []])
+    yield from _listed("returning", [_moving(o) for o in found.get("overrides") or [] if _moves(o)])
     yield from _listed("database", [_database(database) for database in found.get("databases") or []])
     if found.get("synthetic"):
         yield "", "the databases are SYNTHETIC: for trying out, not for real clients"
@@ -84,6 +86,20 @@ def _unwritten(what: Mapping[str, Any]) -> list[str]:
 def _paused(override: Mapping[str, Any]) -> str:
     until = f" until {moment(override.get('until'))}" if override.get("until") else ""
     return f"{override.get('subject')}{until} by {override.get('actor')}: {override.get('reason')}"
+
+
+def _moves(override: Mapping[str, Any]) -> bool:
+    """Whether it is a drain that is not over, a ramp or a hold."""
+    return override.get("kind") in ("ramp", "hold") or bool(
+        override.get("kind") == "drain" and override["value"]
+    )
+
+
+def _moving(override: Mapping[str, Any]) -> str:
+    words = {"hold": "is held out", "drain": "is drained", "ramp": "is ramped up"}[override["kind"]]
+    share = f", {override.get('value')}% now" if override["kind"] != "hold" else ""
+    until = f" until {moment(override['until'])}" if override.get("until") else ""
+    return f"{override.get('subject')} {words}{share}{until}: {override.get('reason')}{course(override)}"
 
 
 def _database(database: Mapping[str, Any]) -> str:

@@ -9,16 +9,20 @@ import typer
 from geodns.cli.changing import (
     ActorOption,
     DryOption,
+    EveryOption,
     ForOption,
+    FromOption,
     MatchOption,
     OverruleOption,
     ReasonOption,
     Server,
     SubjectArgument,
+    UntilOption,
     VolatileOption,
     by,
     put,
     tell,
+    timed,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption
 
@@ -30,6 +34,9 @@ def weight(
     ],
     reason: ReasonOption,
     duration: ForOption = None,
+    begin: FromOption = None,
+    until: UntilOption = None,
+    every: EveryOption = None,
     overrule: OverruleOption = None,
     actor: ActorOption = None,
     dry_run: DryOption = False,
@@ -40,7 +47,8 @@ def weight(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Set a weight by hand. The clients that a region gives up go where they would go if it were down."""
-    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": value})
+    server = Server(url, token_file, output)
+    content = timed({**by(reason, actor), "value": value}, from_=begin, until=until, every=every)
     found = put(
         server,
         "weight",

@@ -10,12 +10,12 @@ from geodns.config.checks import NEED_PORT, Checks
 from geodns.config.findings import Findings
 from geodns.config.guards import Guards
 from geodns.config.policies import NEAREST, Policies
-from geodns.config.schema.zones import BackupForm, EndpointForm, PoolForm, PoolRegionForm
+from geodns.config.schema.zones import BackupForm, EndpointForm, FailbackForm, PoolForm, PoolRegionForm
 from geodns.config.tables import Entry, Tables
 from geodns.config.yaml import Loc
 from geodns.core import names
 from geodns.core.compile.rdata import name as rdata_name
-from geodns.model import AllDown, Check, Endpoint, Pick, Pool, PoolRegion
+from geodns.model import AllDown, Check, Endpoint, Failback, Pick, Pool, PoolRegion
 
 
 class Pools:
@@ -56,6 +56,7 @@ class Pools:
             backup=backup,
             panic=form.panic,
             guards=self._guards.of(entry),
+            failback=_failback(form),
             position=entry.position,
         )
         self._judge_names(endpoints)
@@ -194,6 +195,12 @@ def _families(endpoints: Sequence[Endpoint]) -> tuple[str, ...]:
         ("IPv6", any(e.ipv6 for e in endpoints)),
     )
     return tuple(family for family, there in held if there)
+
+
+def _failback(form: PoolForm) -> Failback:
+    if isinstance(form.failback, FailbackForm):
+        return Failback(after=form.failback.after or 0.0, ramp=form.failback.ramp or 0.0)
+    return Failback(manual=form.failback == "manual")
 
 
 def _all_down(form: PoolForm) -> tuple[AllDown, tuple[str, ...]]:

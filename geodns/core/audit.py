@@ -12,15 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from geodns.core.health import Probe, Verdict
-from geodns.core.overrides import PAUSE, Override, value_text
-from geodns.core.world import Batch, Lifted, Observed, Overridden, User, World
+from geodns.core.overrides import Override, value_text
+from geodns.core.plans import Plan
+from geodns.core.world import Batch, Done, Dropped, Lifted, Observed, Overridden, Planned, User, World
 
 MAX_TOLD = 20  # endpoints of one probe
 NO_HASH = bytes(32)  # before the first row
-SET, LIFT, EXPIRE = "set", "lift", "expire"
+SET, LIFT = "set", "lift"
+PLAN, UNPLAN = "plan", "unplan"
+STEP, EXPIRE = "step", "expire"  # what the clock does to what is set
 REFUSE, OVERRULE = "refuse", "overrule"  # what the guard said, and that somebody knew better
 VERDICT, LOAD, REJECT = "verdict", "load", "reject"
-ACTIONS = (SET, LIFT, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT)
+ACTIONS = (SET, LIFT, PLAN, UNPLAN, STEP, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT)
 MONITOR, FILES, CLOCK = "monitor", "files", "clock"  # actors that are no people
 
 Told = Mapping[str, object]
@@ -96,19 +99,27 @@ def chained(previous: bytes, seq: int, entries: Iterable[Entry]) -> Iterator[Row
 
 
 def of_batch(before: World, batch: Batch, at: float, actor: str, reason: str) -> list[Entry]:
-    """What overrides were set and lifted. `actor` CLOCK: those that are lifted have expired."""
-    found = []
-    for change in batch.changes:
-        match change:
-            case Overridden(override):
-                was = before.overrides.get((override.kind, override.subject))
-                now: Override | None = override
-                action, subject = SET, override.subject
-            case Lifted(kind, subject):
-                was, now = before.overrides.get((kind, subject)), None
-                action = EXPIRE if actor == CLOCK else LIFT
-        found.append(Entry(at, action, subject, actor, reason, _override(was), _override(now)))
-    return found
+    """What overrides were set, planned and ended, `reason` why the latter. By CLOCK they have expired."""
+    return [_entry(before, done, at, actor, reason) for done in batch.changes]
+
+
+def _entry(before: World, done: Done, at: float, actor: str, reason: str) -> Entry:
+    match done:
+        case Overridden(override):
+            was = before.overrides.get((override.kind, override.subject))
+            action = STEP if was and actor == CLOCK else SET
+            told = _override(was), _override(override)
+            return Entry(at, action, override.subject, actor, override.reason, *told)
+        case Lifted(kind, subject):
+            action = EXPIRE if actor == CLOCK else LIFT
+            return Entry(at, action, subject, actor, reason, _override(before.overrides.get((kind, subject))))
+        case Planned(plan):
+            return Entry(
+                at, PLAN, plan.subject, actor, plan.reason, _plan(before.plans.get(plan.id)), _plan(plan)
+            )
+        case Dropped(id):
+            gone = before.plans.get(id)
+            return Entry(at, UNPLAN, gone.subject if gone else id, actor, reason, _plan(gone))
 
 
 def of_verdicts(
@@ -144,6 +155,13 @@ def text(content: Told) -> str:
 def _override(override: Override | None) -> str:
     if override is None:
         return ""
-    value = {} if override.kind == PAUSE else {"value": value_text(override)}
+    value = {"value": shown} if (shown := value_text(override)) else {}
     who = {"reason": override.reason, "actor": override.actor}
     return text({"kind": override.kind, **value, **who, "since": override.since, "until": override.until})
+
+
+def _plan(plan: Plan | None) -> str:
+    if plan is None:
+        return ""
+    when = {"from": plan.begins, "until": plan.ends, "every": plan.every or None}
+    return text({"kind": plan.kind, "value": plan.value, "over": plan.over, "reason": plan.reason, **when})

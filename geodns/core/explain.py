@@ -17,7 +17,6 @@ from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, sticky_scope
 from geodns.core.health import Health
 from geodns.core.names import to_text
-from geodns.core.overrides import Override
 from geodns.core.place import Located
 from geodns.core.replay import Replay
 from geodns.core.steer.conditions import Site, value_of
@@ -26,7 +25,7 @@ from geodns.core.steer.orders import Ordered, Plan
 from geodns.core.steer.strength import strength, unit
 from geodns.core.table import FLAG_NO_SUBNET, AnswerSet
 from geodns.core.world import World, families
-from geodns.model import Pool, When
+from geodns.model import Endpoint, Pool, When
 
 RCODES = {
     wire.NOERROR: "NOERROR",
@@ -173,8 +172,8 @@ def _endpoints(world: World, spec: SheetSpec, odds: Odds) -> list[dict[str, obje
             for family in families(endpoint):
                 chosen = family == asked and (looked.region, endpoint.name) in kept
                 health = site.health(endpoint, family)
-                pause = site.setting.paused(endpoint.name)
-                why = "" if chosen else _why_not(pause, not looked.dropped, family == asked, health, odds)
+                serves = not looked.dropped
+                why = "" if chosen else _why_not(site, endpoint, serves, family == asked, health, odds)
                 found.append(
                     {
                         "region": looked.region,
@@ -185,6 +184,7 @@ def _endpoints(world: World, spec: SheetSpec, odds: Odds) -> list[dict[str, obje
                         "reason": health.reason,
                         "tier": endpoint.tier,
                         "weight": site.weight(endpoint),
+                        "share": site.kept(endpoint),
                         "kept": chosen,
                         "why": why,
                     }
@@ -192,9 +192,12 @@ def _endpoints(world: World, spec: SheetSpec, odds: Odds) -> list[dict[str, obje
     return found
 
 
-def _why_not(pause: Override | None, serves: bool, asked: bool, health: Health, odds: Odds) -> str:
+def _why_not(site: Site, endpoint: Endpoint, serves: bool, asked: bool, health: Health, odds: Odds) -> str:
+    pause, hold = site.setting.paused(endpoint.name), site.setting.held(endpoint.name)
     if pause is not None:
         return f"paused by {pause.actor}: {pause.reason}"
+    if hold is not None:
+        return f"held out: {hold.reason}"
     if not serves:
         return "the region does not serve"
     if not asked:

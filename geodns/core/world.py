@@ -8,22 +8,32 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import NamedTuple, TypeVar
 
 from geodns.core.health import Health, Probe, probes_of
 from geodns.core.observations import verdict
-from geodns.core.overrides import PAUSE, Override, Setting, Subject, setting_in, settings_of
+from geodns.core.overrides import Override, Setting, Subject, setting_in, settings_of
+from geodns.core.plans import Plan
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
 K = TypeVar("K")
 
 
+class Ttls(NamedTuple):
+    """The longest TTL of a pool's names, and the longest that one is lowered to before a change; seconds."""
+
+    longest: int = 0
+    lowered: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """New files are in force. `steered`: see `World`."""
+    """New files are in force. `steered` and `ttls`: see `World`."""
 
     model: Model
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    ttls: Mapping[str, Ttls] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +57,39 @@ class Lifted:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """An override will be set; what is planned twice is planned once."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A plan is gone: by hand, or because it has begun."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What operators change at once: nobody sees a world in between."""
 
-    changes: tuple[Overridden | Lifted, ...]
+    changes: tuple[Done, ...]
 
 
-Event = Loaded | Observed | Overridden | Lifted | Batch
+Made = Overridden | Lifted
+Done = Made | Planned | Dropped
+Event = Loaded | Observed | Done | Batch
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """`pools_of` tells which pools a probe decides about; it follows from the pools. `settings` is what the
-    overrides, by (kind, subject), come to; it follows from them.
+    overrides, by (kind, subject), and the plans, by their id, come to, and `next_at` when time changes one
+    of them (Unix seconds); both follow from them.
 
     `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
+    `ttls`: those of the names of each pool that has any.
     """
 
     regions: Mapping[str, Region] = field(default_factory=dict)
@@ -69,9 +97,12 @@ class World:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     health: Mapping[Probe, Health] = field(default_factory=dict)
     overrides: Mapping[tuple[str, str], Override] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     settings: Mapping[tuple[str, str], Setting] = field(default_factory=dict)
     pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    ttls: Mapping[str, Ttls] = field(default_factory=dict)
+    next_at: float = inf
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
@@ -83,7 +114,12 @@ class World:
 
     def paused(self, region: str) -> Override | None:
         """The pause of a whole region."""
-        return self.overrides.get((PAUSE, region))
+        return self.setting("", region).region.paused
+
+    def ttls_under(self, subject: str) -> Ttls:
+        """Those of all names that a subject has a part in."""
+        found = [self.ttls.get(pool, Ttls()) for pool in under(self, subject)]
+        return Ttls(max((t.longest for t in found), default=0), max((t.lowered for t in found), default=0))
 
     def set_on(self, subject: str) -> list[Override]:
         return [override for (_, on), override in self.overrides.items() if on == subject]
@@ -132,21 +168,20 @@ def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
 def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
     """The world after an event, and the ids of the pools whose answers it may have changed."""
     match event:
-        case Loaded(model, steered):
-            return _load(world, model, steered)
+        case Loaded():
+            return _load(world, event)
         case Observed(health):
             touched = frozenset(p for probe in health for p in world.pools_of.get(probe, ()))
             known = {probe: h for probe, h in health.items() if probe in world.pools_of}
             return replace(world, health={**world.health, **known}), touched  # plain: copied without a hash
-        case Overridden() | Lifted():
+        case Overridden() | Lifted() | Planned() | Dropped():
             return _change(world, (event,))
         case Batch(changes):
             return _change(world, changes)
 
 
-def _load(
-    world: World, model: Model, steered: Mapping[tuple[str, str], tuple[str, ...]]
-) -> tuple[World, frozenset[str]]:
+def _load(world: World, files: Loaded) -> tuple[World, frozenset[str]]:
+    model = files.model
     watched = probes(model.pools)
     loaded = replace(
         world,
@@ -154,27 +189,43 @@ def _load(
         pools=model.pools,
         policies=model.policies,
         pools_of=watched,
-        steered=steered,
+        steered=files.steered,
+        ttls=files.ttls,
         health={p: h for p, h in world.health.items() if p in watched},
     )
     return loaded, frozenset(model.pools)
 
 
-def _change(world: World, changes: tuple[Overridden | Lifted, ...]) -> tuple[World, frozenset[str]]:
-    overrides = dict(world.overrides)
+def _change(world: World, changes: tuple[Done, ...]) -> tuple[World, frozenset[str]]:
+    overrides, plans = dict(world.overrides), dict(world.plans)
     touched: set[str] = set()
     for change in changes:
         match change:
             case Overridden(override):
                 overrides[override.kind, override.subject] = override
-                touched |= _under(world, override.subject)
+                touched |= under(world, override.subject)
             case Lifted(kind, subject):
                 overrides.pop((kind, subject), None)
-                touched |= _under(world, subject)
-    return replace(world, overrides=overrides, settings=settings_of(overrides)), frozenset(touched)
+                touched |= under(world, subject)
+            case Planned(plan):
+                plans[plan.id] = plan
+                touched |= under(world, plan.subject)
+            case Dropped(id):
+                gone = plans.pop(id, None)
+                touched |= under(world, gone.subject) if gone else set()
+    moments = [at for override in overrides.values() if (at := override.next_at()) is not None]
+    moments += [plan.begins for plan in plans.values()]
+    changed = replace(
+        world,
+        overrides=overrides,
+        plans=plans,
+        settings=settings_of(overrides, plans.values()),
+        next_at=min(moments, default=inf),
+    )
+    return changed, frozenset(touched)
 
 
-def _under(world: World, subject: str) -> set[str]:
+def under(world: World, subject: str) -> set[str]:
     """The ids of the pools of which a subject is a part."""
     region, pool, _ = Subject.parse(subject)
     return {p.id for p in world.pools.values() if pool in ("", p.id) and p.region(region)}
@@ -189,14 +240,11 @@ def differing(before: World, after: World) -> frozenset[str]:
     for probe in _differing(before.health, after.health):
         found.update(after.pools_of.get(probe, ()))
     for _, subject in _differing(before.overrides, after.overrides):
-        found.update(_under(after, subject))
+        found.update(under(after, subject))
+    for id in _differing(before.plans, after.plans):
+        found.update(under(after, (after.plans.get(id) or before.plans[id]).subject))
     return frozenset(found)
 
 
 def _differing(before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:
     return {key for key in before.keys() | after.keys() if before.get(key) is not after.get(key)}
-
-
-def due(world: World, now: float) -> list[Override]:
-    """The overrides whose time is over."""
-    return [o for o in world.overrides.values() if o.until is not None and o.until <= now]

@@ -28,10 +28,11 @@ from geodns.core.names import to_text
 from geodns.core.overrides import Subject
 from geodns.core.place import Located
 from geodns.core.replay import Hooks, Replay
+from geodns.core.returns import following, passed
 from geodns.core.steer.conditions import Site, value_of
 from geodns.core.steer.orders import Plan
 from geodns.core.verbs import Asked, planned, said
-from geodns.core.world import Batch, Event, Lifted, Loaded, Observed, World, apply, due, families
+from geodns.core.world import Batch, Event, Loaded, Observed, World, apply, families
 from geodns.model import Model, Pool, Steer
 from geodns.sim.actions import Action
 from geodns.sim.agenda import Agenda
@@ -160,7 +161,7 @@ class Simulation:
                 self.agenda.run(self.now)
                 self._connect(row, row.resolver.resolve(self.now))
             second += 1
-            self._end_overrides(second)
+            self._pass(passed(self.world, self.wall(second)), second)
         for seen in self.seen:
             seen.switches = tuple(self._switches(seen, length))
         borne = loads(self.seen, self.scene.capacities)
@@ -181,7 +182,10 @@ class Simulation:
             known = self.world.health.get(probe, Health()).verdict
             if now.verdict is not known is not Verdict.UNKNOWN:
                 self.flips.append(Flip(at, self.wall(at), probe, now.verdict))
-        self._take(Observed(changes))
+        before = self.world
+        observed = Observed(changes)
+        self._take(observed)
+        self._pass(following(before, self.world, observed, self.wall(at)), at)
 
     def _act(self, action: Action, at: float) -> None:
         """As the server does it: guarded, unless it is to be done anyway."""
@@ -196,10 +200,9 @@ class Simulation:
         self._take(batch)
         self._look(at)
 
-    def _end_overrides(self, at: float) -> None:
-        over = due(self.world, self.wall(at))
-        if over:
-            self._take(Batch(tuple(Lifted(o.kind, o.subject) for o in over)))
+    def _pass(self, batch: Batch, at: float) -> None:
+        if batch.changes:
+            self._take(batch)
             self._look(at)
 
     def _take(self, event: Event) -> None:

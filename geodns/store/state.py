@@ -7,21 +7,28 @@ state or the new one. Methods are short, synchronous and safe to call from any t
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import astuple, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from geodns.core.audit import Entry, Page, Wanted
 from geodns.core.health import Health, Verdict
 from geodns.core.overrides import Override
+from geodns.core.plans import Plan
+from geodns.core.slopes import Slope
 from geodns.errors import DiskError, StoreError
 from geodns.store import audit
 
-MAX_OVERRIDES = 10_000
+MAX_OVERRIDES = 10_000  # of operators
+MAX_RETURNS = 60_000  # with those that failures leave behind
+MAX_PLANS = 1_000
 MAX_ROWS = (
     200_000  # of verdicts, of serials; the ones unused for longest fall out, counted in `Store.dropped`
 )
@@ -29,12 +36,19 @@ MAX_AUDIT = 200_000  # rows of the audit; the oldest fall out, counted in `Store
 MAX_TEXT = 1_000  # characters of a reason, a subject, an actor
 
 _APPLICATION = 0x67656F64  # "geod": tells our files from any other program's
-_SCHEMA = 2
+_SCHEMA = 3
 _SERIALS = 2**32
+_PLANS = """
+CREATE TABLE plans (
+    id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL,
+    actor TEXT NOT NULL, begins REAL NOT NULL, length REAL, value INTEGER NOT NULL, over REAL NOT NULL,
+    every TEXT NOT NULL, overrule TEXT NOT NULL
+) WITHOUT ROWID
+"""
 _TABLES = """
 CREATE TABLE overrides (
     kind TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL,
-    since REAL NOT NULL, until REAL, value INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, subject)
+    since REAL NOT NULL, until REAL, value INTEGER NOT NULL DEFAULT 0, slope TEXT, PRIMARY KEY (kind, subject)
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     probe TEXT NOT NULL PRIMARY KEY, verdict TEXT NOT NULL CHECK (verdict IN ('up', 'down')),
@@ -46,7 +60,10 @@ CREATE TABLE serials (
 );
 CREATE INDEX serials_seen ON serials (seen);
 """
-_UPGRADES = {1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES}
+_UPGRADES = {
+    1: "ALTER TABLE overrides ADD COLUMN value INTEGER NOT NULL DEFAULT 0;" + audit.TABLES,
+    2: "ALTER TABLE overrides ADD COLUMN slope TEXT;" + _PLANS,
+}
 
 
 class Store:
@@ -78,21 +95,36 @@ class Store:
             self._lock = -1
 
     def change_overrides(
-        self, put: Iterable[Override], drop: Iterable[tuple[str, str]], entries: Iterable[Entry] = ()
+        self,
+        put: Iterable[Override],
+        drop: Iterable[tuple[str, str]],
+        entries: Iterable[Entry] = (),
+        plans: Mapping[str, Plan | None] = MappingProxyType({}),
     ) -> None:
         """Forget the overrides of these (kind, subject) and keep those; one replaces another of its kind and
-        subject. What the audit has of it is written with it. All or nothing.
+        subject. `plans`, by id, are kept, or forgotten where they are None. What the audit has of it is
+        written with it. All or nothing.
         """
-        rows = [(o.kind, o.subject, o.reason, o.actor, o.since, o.until, o.value) for o in put]
-        for row in rows:
+        rows = [_row(override) for override in put]
+        planned = [
+            (id, *astuple(replace(plan, overrule=()))[:-1], json.dumps(plan.overrule))
+            for id, plan in plans.items()
+            if plan is not None
+        ]
+        for row in (*rows, *(row[1:5] for row in planned)):
             for name, text in zip(("kind", "subject", "reason", "actor"), row, strict=False):
                 if len(str(text)) > MAX_TEXT:
                     raise StoreError(f"the {name} is longer than {MAX_TEXT} characters")
         with self._change() as db:
             db.executemany("DELETE FROM overrides WHERE kind = ? AND subject = ?", drop)
-            db.executemany("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            if _count(db, "overrides") > MAX_OVERRIDES:
-                raise StoreError(f"there are {MAX_OVERRIDES} overrides already: lift some first", full=True)
+            db.executemany("INSERT OR REPLACE INTO overrides VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            for most, which in ((MAX_OVERRIDES, "WHERE actor <> 'failback'"), (MAX_RETURNS, "")):
+                if _count(db, f"overrides {which}") > most:
+                    raise StoreError(f"there are {most} overrides already: lift some first", full=True)
+            db.executemany("DELETE FROM plans WHERE id = ?", [(id,) for id in plans])
+            db.executemany("INSERT INTO plans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", planned)
+            if _count(db, "plans") > MAX_PLANS:
+                raise StoreError(f"{MAX_PLANS} overrides are planned already: drop some first", full=True)
             self.audit_dropped += audit.append(db, entries, MAX_AUDIT)
 
     def note(self, entries: Iterable[Entry]) -> None:
@@ -118,7 +150,14 @@ class Store:
     def overrides(self) -> list[Override]:
         """All that are kept, past ones too: their end is the caller's to act on."""
         with self._reading() as db:
-            return [Override(*row) for row in db.execute("SELECT * FROM overrides ORDER BY kind, subject")]
+            rows = db.execute("SELECT * FROM overrides ORDER BY kind, subject").fetchall()
+        return [_override(*row) for row in rows]
+
+    def plans(self) -> list[Plan]:
+        """All that are kept, past ones too: their moment is the caller's to act on."""
+        with self._reading() as db:
+            rows = db.execute("SELECT * FROM plans ORDER BY begins, id").fetchall()
+        return [replace(Plan(*columns), overrule=tuple(json.loads(rules))) for _, *columns, rules in rows]
 
     def save_verdicts(self, verdicts: Mapping[str, Health], now: float) -> None:
         """Remember the health of probes by `Probe.id`, as observed until `now` (Unix seconds)."""
@@ -207,6 +246,20 @@ class Store:
         return db
 
 
+def _row(override: Override) -> tuple[object, ...]:
+    o, slope = override, override.slope
+    text = None if slope is None else json.dumps([slope.over, slope.levels, slope.end])
+    return o.kind, o.subject, o.reason, o.actor, o.since, o.until, o.value, text
+
+
+def _override(*row: Any) -> Override:
+    *columns, text = row
+    if text is None:
+        return Override(*columns)
+    over, levels, end = json.loads(text)
+    return replace(Override(*columns), slope=Slope(over, tuple(levels), end))
+
+
 def _own(path: Path) -> int:
     """The descriptor of a lock that lives as long as this process, however it ends."""
     lock = path.with_name(f"{path.name}.lock")
@@ -257,7 +310,7 @@ def _prepare(db: sqlite3.Connection, path: Path, locking: str) -> None:
         raise sqlite3.DatabaseError("its check failed")
     if version < _SCHEMA:
         upgrades = [_UPGRADES[known] for known in range(version, _SCHEMA)] if tables else []
-        _create(db, ";".join(upgrades) or _TABLES + audit.TABLES)
+        _create(db, ";".join(upgrades) or ";".join((_TABLES + _PLANS, audit.TABLES)))
 
 
 def _create(db: sqlite3.Connection, script: str) -> None:

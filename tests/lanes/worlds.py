@@ -19,8 +19,8 @@ from geodns.core.cookies import Cookies
 from geodns.core.native import NativeReplay
 from geodns.core.reception import Arrival, Signed
 from geodns.core.replay import Replay
+from geodns.core.returns import passed
 from geodns.core.terms import Terms
-from geodns.core.world import Lifted, due
 from geodns.model import Model
 from tests.differential import queries, written, zones
 
@@ -157,9 +157,7 @@ class Pair:
         """The same in both: verdicts, a pause, the end of one, perhaps other terms."""
         for lab, chance in zip(self.labs, self.chances, strict=True):
             lab.now = now
-            lab.take(
-                *(Lifted(o.kind, o.subject) for o in due(lab.world, now)), core_worlds.event(lab, chance)
-            )
+            lab.take(passed(lab.world, now), core_worlds.event(lab, chance))
             if chance.random() < 0.1:
                 lab.replay.agree(_terms(chance))
 

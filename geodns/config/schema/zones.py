@@ -29,6 +29,7 @@ from geodns.config.schema.types import (
     Host,
     Id,
     Interval,
+    LongWait,
     Many,
     Network,
     Port,
@@ -274,6 +275,17 @@ AllDownRef = Annotated[
 ]
 
 
+class FailbackForm(Form):
+    after: Given[LongWait] = None
+    ramp: Given[LongWait] = None
+
+
+FailbackRef = Annotated[
+    Annotated[str, one_of("auto", "manual"), Tag("<name>")] | Annotated[FailbackForm, Tag("<mapping>")],
+    Discriminator(_shape),
+]
+
+
 def _answers(value: Any) -> int | None:
     return None if value == "all" else read_whole(value, 1, 255)
 
@@ -293,6 +305,7 @@ class PoolForm(Form):
     when_all_down: AllDownRef = "serve"
     panic: Given[Annotated[int, percent(1, 100)]] = None
     guard: GuardForm = GuardForm()
+    failback: FailbackRef = "auto"
     regions: Annotated[dict[Id, PoolRegionForm], Field(min_length=1)]
 
 

@@ -182,7 +182,7 @@ class Sheets:
                 odds, pool = self._odds[key], self.specs[key[0]].pool
                 for region, share in odds.shares().items():
                     self.regions[pool, region] += answered * share
-                if odds.stage not in (Stage.AVAILABLE, Stage.PAUSED):
+                if odds.stage not in (Stage.AVAILABLE, Stage.HELD, Stage.PAUSED):
                     self.open_answers[pool] += answered
                 self._settled[key] = (slot, self.tally[slot])
 

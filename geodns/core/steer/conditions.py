@@ -7,7 +7,7 @@ from typing import Protocol
 
 from geodns.core.health import Health, Verdict
 from geodns.core.observations import ALWAYS_UP
-from geodns.core.overrides import DOWN, NOTHING, Override, Setting
+from geodns.core.overrides import DOWN, NOTHING, WHOLE, Override, Setting
 from geodns.model import Endpoint, Minimum, Pool, PoolRegion
 
 
@@ -31,7 +31,7 @@ class AllUp:
 
 @dataclass(frozen=True, slots=True)
 class Heedless:
-    """Conditions with what operators set, and without regard to what probes found."""
+    """Conditions with what operators set, and without regard to what probes found and find."""
 
     conditions: Conditions
 
@@ -39,7 +39,8 @@ class Heedless:
         return ALWAYS_UP
 
     def setting(self, pool: str, region: str) -> Setting:
-        return self.conditions.setting(pool, region)
+        found = self.conditions.setting(pool, region)
+        return found if found is NOTHING else found.free()
 
 
 @dataclass(slots=True)
@@ -74,6 +75,12 @@ class Site:
         force = self.setting.force(endpoint.name)
         return not self.setting.pauses and self.is_open(endpoint) and (force is None or force.value != DOWN)
 
+    def is_free(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint of a region that is not held serves as usual, and not only where nothing else
+        does.
+        """
+        return not self.setting.endpoints or self.setting.held(endpoint.name) is None
+
     def health(self, endpoint: Endpoint, family: int) -> Health:
         force = None if self.setting is NOTHING else self.setting.force(endpoint.name)
         return self.conditions.health_of(endpoint, family) if force is None else _forced(force)
@@ -82,11 +89,15 @@ class Site:
         own = self.setting.weight(endpoint.name) if self.setting.endpoints else None
         return endpoint.weight if own is None else own.value
 
-    def ends(self) -> list[float]:
-        """When what is set here ends, as far as it does."""
+    def kept(self, endpoint: Endpoint) -> int:
+        """The percent of its weight that an endpoint keeps."""
+        return self.setting.kept(endpoint.name) if self.setting.endpoints else WHOLE
+
+    def moments(self) -> list[float]:
+        """When time changes what is set here, as far as it does."""
         if self.setting is NOTHING:
             return []
-        return [override.until for override in self.setting.all() if override.until is not None]
+        return list(self.setting.moments())
 
 
 def _forced(force: Override) -> Health:

@@ -1,10 +1,11 @@
 """From an order of preference to odds: which endpoints may be told, with which weights, and why.
 
-The first group with an available region serves. Four stages, each only when the one before finds nothing:
-`available` (healthy endpoints reach the region's minimum), `reduced` (what `minimum_healthy` withheld),
-`unprobed` (what was never probed too), `open` (everything that is not paused: a wrong answer may work, no
-answer cannot). Whatever the stage, nobody is told of an endpoint while a healthier one beside it is there.
-Below its `panic` share a pool skips them all: what operators did not take out serves as if it were up.
+The first group with an available region serves. Five stages, each only when the one before finds nothing:
+`available` (healthy endpoints reach the region's minimum), `held` (what is healthy and was held out after a
+failure), `reduced` (what `minimum_healthy` withheld), `unprobed` (what was never probed too), `open`
+(everything that is not paused: a wrong answer may work, no answer cannot). Whatever the stage, nobody is told
+of an endpoint while a healthier one beside it is there. Below its `panic` share a pool skips them all: what
+operators did not take out serves as if it were up.
 
 A region whose weight is lowered by hand keeps that share of its clients; the group keeps the largest share of
 its regions, and the next group that can serve takes the rest.
@@ -30,6 +31,7 @@ MAX_TOTAL = 2**31 - 1  # a total of weights fits 32 bits in every lane
 
 class Stage(StrEnum):
     AVAILABLE = "available"
+    HELD = "held"
     REDUCED = "reduced"
     UNPROBED = "unprobed"
     OPEN = "open"
@@ -43,6 +45,7 @@ class Stage(StrEnum):
 # family that decided the stage.
 _TURNS = {
     Stage.AVAILABLE: (Stage.AVAILABLE,),
+    Stage.HELD: (Stage.AVAILABLE, Stage.HELD),
     Stage.REDUCED: (Stage.REDUCED,),
     Stage.UNPROBED: (Stage.REDUCED, Stage.UNPROBED),
     Stage.OPEN: (Stage.REDUCED, Stage.UNPROBED, Stage.OPEN),
@@ -174,8 +177,8 @@ def _decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Od
 
 def _stages(pool: Pool) -> tuple[Stage, ...]:
     if pool.when_all_down is AllDown.SERVE:
-        return (Stage.AVAILABLE, Stage.REDUCED, Stage.UNPROBED, Stage.OPEN)
-    return (Stage.AVAILABLE,)
+        return (Stage.AVAILABLE, Stage.HELD, Stage.REDUCED, Stage.UNPROBED, Stage.OPEN)
+    return (Stage.AVAILABLE, Stage.HELD)
 
 
 def _serving(
@@ -192,8 +195,17 @@ def _serving(
 
 
 def available(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
-    """Whether a pool's region may serve: not paused, and enough of its endpoints healthy."""
-    return not _look(Site.of(pool, region, conditions), 0, Stage.AVAILABLE).dropped
+    """Whether a pool's region may serve: not paused, and enough of its endpoints healthy.
+
+    One that is held may, where nothing else does.
+    """
+    return not _look(Site.of(pool, region, conditions), 0, Stage.HELD).dropped
+
+
+def sound(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
+    """Whether enough of a region's endpoints are healthy, paused or not."""
+    looked = _look(Site.of(pool, region, conditions), 0, Stage.HELD)
+    return looked.healthy >= looked.needed
 
 
 def failing_open(pool: Pool, conditions: Conditions) -> bool:
@@ -211,23 +223,27 @@ def _look(site: Site, index: int, stage: Stage) -> Looked:
     here = site.here
     family = deciding_family(here)
     able = [e for e in here.endpoints if value_of(e, family) is not None]
-    healthy = sum(site.is_open(e) and fit(site.health(e, family), stage) for e in able)
-    needed = needs(here.minimum_healthy, len(able)) if stage is Stage.AVAILABLE else 1
-    paused = site.paused
-    dropped = (
-        "paused"
-        if paused
-        else f"{healthy} of {len(able)} healthy, needs {needed}"
-        if healthy < needed
-        else ""
-    )
+    healthy = sum(_may(site, e, stage) and fit(site.health(e, family), stage) for e in able)
+    needed = needs(here.minimum_healthy, len(able)) if stage in (Stage.AVAILABLE, Stage.HELD) else 1
+    dropped = ""
+    if site.paused:
+        dropped = "paused"
+    elif healthy < needed:
+        dropped = f"{healthy} of {len(able)} healthy, needs {needed}"
+    elif stage is Stage.AVAILABLE and site.setting.hold is not None:
+        dropped = f"held out: {site.setting.hold.reason}"
     return Looked(here.region, index, healthy, len(able), needed, dropped, site.setting.share)
+
+
+def _may(site: Site, endpoint: Endpoint, stage: Stage) -> bool:
+    """Whether what operators set lets an endpoint serve at a stage."""
+    return site.is_open(endpoint) and (stage is not Stage.AVAILABLE or site.is_free(endpoint))
 
 
 def fit(health: Health, stage: Stage) -> bool:
     """Whether an endpoint of this health may serve at this stage."""
     match stage:
-        case Stage.AVAILABLE | Stage.REDUCED:
+        case Stage.AVAILABLE | Stage.HELD | Stage.REDUCED:
             return health.verdict is Verdict.UP
         case Stage.UNPROBED:
             return health.verdict is not Verdict.DOWN
@@ -319,12 +335,12 @@ def _tier(site: Site, stage: Stage, family: int) -> list[tuple[Endpoint, int]]:
     healthy = [
         e
         for e in site.here.endpoints
-        if value_of(e, family) is not None and site.is_open(e) and fit(site.health(e, family), stage)
+        if value_of(e, family) is not None and _may(site, e, stage) and fit(site.health(e, family), stage)
     ]
     if not healthy:
         return []
     lowest = min(e.tier for e in healthy)
-    weighed = [(e, site.weight(e)) for e in healthy if e.tier == lowest]
+    weighed = [(e, site.weight(e) * site.kept(e)) for e in healthy if e.tier == lowest]
     return [(e, w) for e, w in weighed if w > 0] or weighed
 
 
@@ -341,7 +357,7 @@ def _change_at(groups: Iterable[Group], sites: Mapping[str, Site]) -> int:
     for group in groups:
         for region_id, _ in group.shares:
             site = sites[region_id]
-            moments.extend(site.ends())
+            moments.extend(site.moments())
             if site.paused:
                 continue
             for endpoint in site.here.endpoints:

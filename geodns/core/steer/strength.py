@@ -19,7 +19,7 @@ from geodns.model import Endpoint, Pool
 
 
 class Part(NamedTuple):
-    """Of a region's tier, in weight: what is healthy, of what no operator took out, of all."""
+    """Of a region's tier, in weight: what is healthy and not held, of what no operator took out, of all."""
 
     healthy: int
     left: int
@@ -62,7 +62,7 @@ def kept_out(pool: Pool, conditions: Conditions) -> Fraction:
     could, out = Fraction(), Fraction()
     for region in pool.regions:
         site = Site.of(pool, region, conditions)
-        without, now = part_of(replace(site, setting=NOTHING)), part_of(site)
+        without, now = (part_of(replace(site, setting=setting)) for setting in (NOTHING, site.setting.free()))
         size = _size(pool, region.capacity, without)
         mine = size * Fraction(without.healthy, without.whole)
         kept = size * Fraction(now.healthy, now.whole) * Fraction(site.setting.share, WHOLE)
@@ -76,7 +76,8 @@ def part_of(site: Site) -> Part:
     here, family = site.here, deciding_family(site.here)
     able = [e for e in here.endpoints if value_of(e, family) is not None]
     left = [e for e in able if site.is_left(e)]
-    healthy = [e for e in left if site.health(e, family).verdict is Verdict.UP]
+    free = [e for e in left if site.is_free(e)] if site.setting.hold is None else []
+    healthy = [e for e in free if site.health(e, family).verdict is Verdict.UP]
     if len(healthy) < needs(here.minimum_healthy, len(able)):
         healthy = []
     tier = min(e.tier for e in healthy or left or able)
