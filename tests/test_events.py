@@ -70,6 +70,17 @@ class Reader:
         return found
 
 
+class Client:
+    """Takes whatever it is sent at once: how many events with each write, and in which turn of the loop."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.writes: list[tuple[int, int]] = []
+
+    async def write(self, chunk: bytes) -> None:
+        self.writes.append((chunk.count(b"\nevent: "), self.turn))
+
+
 class Stage:
     def __init__(self, control: FakeControl, admin: AdminServer, session: aiohttp.ClientSession) -> None:
         self.control, self.admin, self.session = control, admin, session
@@ -159,6 +170,19 @@ class TestStream:
                 await asyncio.sleep(0.02)
         assert stage.control.events.readers == 0
         writer.transport.abort()
+
+    async def test_many_at_once_do_not_hold_up_what_else_the_loop_does(self) -> None:
+        """As when everything fails at once: between any few of them others have their turn."""
+        ring, client = Feed("run1"), Client()
+        ring.tell(map(entry, range(1, 1001)))
+        following = asyncio.create_task(events._follow(ring, 0, client))  # type: ignore[arg-type]
+        while sum(told for told, _ in client.writes) < 1000:
+            client.turn += 1
+            await asyncio.sleep(0)
+        ring.close()
+        await asyncio.wait_for(following, 1)
+        assert max(told for told, _ in client.writes) <= 20
+        assert len({turn for _, turn in client.writes}) >= 50
 
     async def test_the_end_of_the_server_is_not_held_up(self, stage: Stage) -> None:
         async with stage.follow() as reader:

@@ -19,6 +19,7 @@ from geodns.admin.problems import ProblemError
 
 HEARTBEAT = 15.0  # seconds between signs of life
 PATIENCE = 10.0  # seconds that a reader may leave unread what it was sent
+AT_ONCE = 20  # events made and sent before others have their turn: all readers wake up together
 _GAP = b'event: gap\ndata: {"detail": "some events are not kept any more: ask /api/v1/log"}\n\n'
 _ALIVE = b": nothing new\n\n"
 
@@ -68,9 +69,14 @@ async def _follow(feed: Feed, number: int, response: web.StreamResponse) -> None
     while not feed.closed:
         found, lost = feed.after(number)
         number = feed.last
-        if found or lost:
-            told = [_event(f"{feed.epoch}:{n}", entry.action, told_of(entry)) for n, entry in found]
-            await _write(response, (_GAP if lost else b"") + b"".join(told))
+        if lost:
+            await _write(response, _GAP)
+        for first in range(0, len(found), AT_ONCE):
+            told = [
+                _event(f"{feed.epoch}:{n}", e.action, told_of(e)) for n, e in found[first : first + AT_ONCE]
+            ]
+            await _write(response, b"".join(told))
+            await asyncio.sleep(0)
         try:
             async with asyncio.timeout(HEARTBEAT):
                 await feed.more(number)
