@@ -131,8 +131,11 @@ class TestStream:
     async def test_who_missed_more_than_is_kept_is_told_of_the_gap(self, stage: Stage, last: str) -> None:
         stage.control.events.tell(map(entry, range(1, 8)))
         async with stage.follow(last) as reader:
-            assert (await reader.block())["event"] == "gap"
+            gap = await reader.block()
+            assert (gap["event"], gap["id"]) == ("gap", "run1:3")
             assert [(await reader.block())["id"] for _ in range(4)] == [f"run1:{n}" for n in (4, 5, 6, 7)]
+        async with stage.follow(gap["id"]) as reader:
+            assert (await reader.block())["id"] == "run1:4", "the gap is not told twice"
 
     async def test_it_lives_longer_than_other_connections_and_shows_that_it_does(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
