@@ -70,6 +70,17 @@ class Reader:
         return found
 
 
+class Client:
+    """Takes whatever it is sent at once: how many events with each write, and in which turn of the loop."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self.writes: list[tuple[int, int]] = []
+
+    async def write(self, chunk: bytes) -> None:
+        self.writes.append((chunk.count(b"\nevent: "), self.turn))
+
+
 class Stage:
     def __init__(self, control: FakeControl, admin: AdminServer, session: aiohttp.ClientSession) -> None:
         self.control, self.admin, self.session = control, admin, session
@@ -120,8 +131,11 @@ class TestStream:
     async def test_who_missed_more_than_is_kept_is_told_of_the_gap(self, stage: Stage, last: str) -> None:
         stage.control.events.tell(map(entry, range(1, 8)))
         async with stage.follow(last) as reader:
-            assert (await reader.block())["event"] == "gap"
+            gap = await reader.block()
+            assert (gap["event"], gap["id"]) == ("gap", "run1:3")
             assert [(await reader.block())["id"] for _ in range(4)] == [f"run1:{n}" for n in (4, 5, 6, 7)]
+        async with stage.follow(gap["id"]) as reader:
+            assert (await reader.block())["id"] == "run1:4", "the gap is not told twice"
 
     async def test_it_lives_longer_than_other_connections_and_shows_that_it_does(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +173,19 @@ class TestStream:
                 await asyncio.sleep(0.02)
         assert stage.control.events.readers == 0
         writer.transport.abort()
+
+    async def test_many_at_once_do_not_hold_up_what_else_the_loop_does(self) -> None:
+        """As when everything fails at once: between any few of them others have their turn."""
+        ring, client = Feed("run1"), Client()
+        ring.tell(map(entry, range(1, 1001)))
+        following = asyncio.create_task(events._follow(ring, 0, client))  # type: ignore[arg-type]
+        while sum(told for told, _ in client.writes) < 1000:
+            client.turn += 1
+            await asyncio.sleep(0)
+        ring.close()
+        await asyncio.wait_for(following, 1)
+        assert max(told for told, _ in client.writes) <= 20
+        assert len({turn for _, turn in client.writes}) >= 50
 
     async def test_the_end_of_the_server_is_not_held_up(self, stage: Stage) -> None:
         async with stage.follow() as reader:

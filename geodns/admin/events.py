@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -19,7 +20,8 @@ from geodns.admin.problems import ProblemError
 
 HEARTBEAT = 15.0  # seconds between signs of life
 PATIENCE = 10.0  # seconds that a reader may leave unread what it was sent
-_GAP = b'event: gap\ndata: {"detail": "some events are not kept any more: ask /api/v1/log"}\n\n'
+AT_ONCE = 20  # events made and sent before others have their turn: all readers wake up together
+_GAP = {"detail": "some events are not kept any more: ask /api/v1/log"}
 _ALIVE = b": nothing new\n\n"
 
 
@@ -68,9 +70,14 @@ async def _follow(feed: Feed, number: int, response: web.StreamResponse) -> None
     while not feed.closed:
         found, lost = feed.after(number)
         number = feed.last
-        if found or lost:
-            told = [_event(f"{feed.epoch}:{n}", entry.action, told_of(entry)) for n, entry in found]
-            await _write(response, (_GAP if lost else b"") + b"".join(told))
+        if lost:  # whoever comes back with the id of a gap has been told of it
+            await _write(response, _event(f"{feed.epoch}:{number - len(found)}", "gap", _GAP))
+        for first in range(0, len(found), AT_ONCE):
+            told = [
+                _event(f"{feed.epoch}:{n}", e.action, told_of(e)) for n, e in found[first : first + AT_ONCE]
+            ]
+            await _write(response, b"".join(told))
+            await asyncio.sleep(0)
         try:
             async with asyncio.timeout(HEARTBEAT):
                 await feed.more(number)
@@ -78,7 +85,7 @@ async def _follow(feed: Feed, number: int, response: web.StreamResponse) -> None
             await _write(response, _ALIVE)
 
 
-def _event(name: str, kind: str, data: dict[str, object]) -> bytes:
+def _event(name: str, kind: str, data: Mapping[str, object]) -> bytes:
     return f"id: {name}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode()
 
 
