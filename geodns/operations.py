@@ -21,8 +21,10 @@ from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
 from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
+from geodns.core.loads import Load
 from geodns.core.overrides import PAUSE
 from geodns.core.replay import Replay
+from geodns.core.reports import expired, report
 from geodns.core.rules import Broken
 from geodns.core.steer.odds import failing_open
 from geodns.core.verbs import Asked, overruled, planned, said
@@ -99,6 +101,15 @@ class Operations:
                 server.apply(ended)
             for override in over:
                 log.info("override expired", kind=override.kind, subject=override.subject)
+
+    def report(self, load: Load) -> None:
+        self._server.apply(report(self._server.world, load))
+
+    def end_reports(self) -> None:
+        """Forget the loads whose time is over."""
+        over = expired(self._server.world, time.time())
+        if over is not None:
+            self._server.apply(over)
 
     async def _take(self, batch: Batch, entries: list[Entry]) -> None:
         """Onto the disk, with the audit's entries and those that wait, then into the answers."""

@@ -97,6 +97,8 @@ def samples(server: Server, totals: Totals) -> Samples:
         probes_running={(): monitor.running},
         prober_suspected={(): monitor.suspected},
         **_health(world),
+        used={where: gauge.used / 100 for where, gauge in world.gauges.items()},
+        kept={where: gauge.keep / 100 for where, gauge in world.gauges.items()},
         paused={(region,): world.paused(region) is not None for region in world.regions},
         overrides={(kind,): sum(k == kind for k, _ in world.overrides) for kind in KINDS},
         worst_case={(slowest.name,): slowest.seconds} if slowest else {},

@@ -8,7 +8,9 @@ from geodns.admin.control import Applied, Readiness
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
+from geodns.core.loads import Load
 from geodns.core.overrides import PAUSE, Override
+from geodns.core.reports import report
 from geodns.core.verbs import Asked, overruled, planned
 from geodns.core.world import Loaded, Observed, Overridden, World, apply
 from geodns.errors import GeodnsError
@@ -124,6 +126,10 @@ class FakeControl:
         if not asked.dry_run:
             self.state = after
         return Applied(before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken))
+
+    def report(self, load: Load) -> None:
+        self._fail()
+        self.state, _ = apply(self.state, report(self.state, load))
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         self._fail()

@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.loads import Load
 from geodns.core.overrides import DOWN, FORCE, PAUSE, UP, WEIGHT, Override
 from geodns.core.place import Located, Place
 from geodns.core.replay import STREAM, Hooks, Replay
+from geodns.core.reports import expired, report
 from geodns.core.terms import Terms
 from geodns.core.verbs import read_weight, require
 from geodns.core.world import Lifted, Loaded, Observed, Overridden, World, apply, families
@@ -164,9 +167,10 @@ class Lab:
     def state(self, told: Mapping[str, Any]) -> None:
         """Set the world: `down`, `unknown`: lists of `pool/region/endpoint[/4|/6]`, or of `pool/region`;
         `doubt`: such to the second until which it is in doubt; `paused`: subjects, or subject to end;
-        `weight`: subject to weight; `force`: subject to up or down; `now`.
+        `weight`: subject to weight; `force`: subject to up or down; `load`: subject to load, or to load and
+        capacity; `now`.
         """
-        unheard = set(told) - {"down", "unknown", "doubt", "paused", "weight", "force", "now"}
+        unheard = set(told) - {"down", "unknown", "doubt", "paused", "weight", "force", "load", "now"}
         assert not unheard, f"a state has no {unheard}"
         health = {probe: Health(Verdict.UP) for probe in self.world.pools_of}
         for word, verdict in (("down", Verdict.DOWN), ("unknown", Verdict.UNKNOWN)):
@@ -191,6 +195,13 @@ class Lab:
             *map(Overridden, wanted),
         )
         self.now = told.get("now", 1000)
+        forgotten = expired(self.world, inf)
+        self.take(*[forgotten] if forgotten else [])
+        for subject, text in told.get("load", {}).items():
+            load, *capacity = map(float, text if isinstance(text, list) else [text])
+            self.take(
+                report(self.world, Load(subject, load, next(iter(capacity), None), self.now, self.now + 60))
+            )
 
     def probes(self, ref: str) -> list[Probe]:
         """The probes that a reference of `state` means."""

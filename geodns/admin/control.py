@@ -8,6 +8,7 @@ from typing import Protocol
 
 from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Probe, Track
+from geodns.core.loads import Load
 from geodns.core.verbs import Asked
 from geodns.core.world import Batch, World
 
@@ -58,6 +59,12 @@ class Control(Protocol):
 
         Returns when they are persisted and in the answers. Raises UnknownSubject, Moved, Refused (unless
         overruled), StoreError: nothing has changed then.
+        """
+        ...
+
+    def report(self, load: Load) -> None:
+        """Take in a load. It is in the answers when this returns, and forgotten when its time is over or the
+        server ends. Raises UnknownSubject, GeodnsError.
         """
         ...
 

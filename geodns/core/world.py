@@ -12,10 +12,12 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.loads import Gauge, Load
 from geodns.core.overrides import PAUSE, Override, Setting, Subject, setting_in, settings_of
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,15 @@ class Batch:
     changes: tuple[Overridden | Lifted, ...]
 
 
-Event = Loaded | Observed | Overridden | Lifted | Batch
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Loads by subject, and the gauges by (pool, region) that they come to; None: not known any more."""
+
+    loads: Mapping[str, Load | None]
+    gauges: Mapping[tuple[str, str], Gauge | None]
+
+
+Event = Loaded | Observed | Overridden | Lifted | Batch | Reported
 
 ALWAYS_UP = Health(Verdict.UP, reason="no check")
 NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
@@ -65,6 +75,7 @@ class World:
     overrides, by (kind, subject), come to; it follows from them.
 
     `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
+    `loads` and `gauges`: see `Reported`.
     """
 
     regions: Mapping[str, Region] = field(default_factory=dict)
@@ -75,6 +86,8 @@ class World:
     settings: Mapping[tuple[str, str], Setting] = field(default_factory=dict)
     pools_of: Mapping[Probe, frozenset[str]] = field(default_factory=dict)
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
+    gauges: Mapping[tuple[str, str], Gauge] = field(default_factory=dict)
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
@@ -84,6 +97,10 @@ class World:
     def setting(self, pool: str, region: str) -> Setting:
         """What operators set that holds for a pool's region."""
         return setting_in(self.settings, pool, region)
+
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        """How much of a pool's region is in use, where that is known."""
+        return self.gauges.get((pool, region))
 
     def paused(self, region: str) -> Override | None:
         """The pause of a whole region."""
@@ -129,6 +146,24 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
             return _change(world, (event,))
         case Batch(changes):
             return _change(world, changes)
+        case Reported(loads, gauges):
+            return _report(world, loads, gauges)
+
+
+def _report(
+    world: World, loads: Mapping[str, Load | None], gauges: Mapping[tuple[str, str], Gauge | None]
+) -> tuple[World, frozenset[str]]:
+    moved = {key: gauge for key, gauge in gauges.items() if gauge is not world.gauges.get(key)}
+    reported = replace(
+        world,
+        loads=_put(world.loads, loads),
+        gauges=_put(world.gauges, moved) if moved else world.gauges,
+    )
+    return reported, frozenset(pool for pool, _ in moved)
+
+
+def _put(known: Mapping[K, V], new: Mapping[K, V | None]) -> Mapping[K, V]:
+    return {key: value for key, value in {**known, **new}.items() if value is not None}
 
 
 def _load(
@@ -143,6 +178,11 @@ def _load(
         pools_of=watched,
         steered=steered,
         health={p: h for p, h in world.health.items() if p in watched},
+        gauges={
+            (pool, region): gauge
+            for (pool, region), gauge in world.gauges.items()
+            if pool in model.pools and model.pools[pool].region(region)
+        },
     )
     return loaded, frozenset(model.pools)
 
@@ -177,6 +217,7 @@ def differing(before: World, after: World) -> frozenset[str]:
         found.update(after.pools_of.get(probe, ()))
     for _, subject in _differing(before.overrides, after.overrides):
         found.update(_under(after, subject))
+    found.update(pool for pool, _ in _differing(before.gauges, after.gauges) if pool in after.pools)
     return frozenset(found)
 
 

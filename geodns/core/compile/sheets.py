@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
 from geodns.core.edns import Subnet, plain
 from geodns.core.health import Health
+from geodns.core.loads import Gauge
 from geodns.core.overrides import Setting
 from geodns.core.place import Located, Place, Uses
 from geodns.core.steer.odds import Odds, Outlook, Stage, decide, outlook_of
@@ -225,3 +226,6 @@ class _Conditions:
 
     def setting(self, pool: str, region: str) -> Setting:
         return self._world.setting(pool, region)
+
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        return self._world.gauge(pool, region)
