@@ -254,7 +254,8 @@ class Server:
     def _request(self) -> Request:
         kinds = frozenset(self.databases.current)
         settings, zones = self.settings, self.secondaries.zones
-        return Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, zones)
+        powers = loading.powers_of(settings)
+        return Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, zones, powers)
 
     def _serials(self, digests: Mapping[str, str]) -> Mapping[str, int]:
         return self.store.serials(digests, time.time())

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from geodns.admin.feed import Feed
 from geodns.core.audit import FILES, LOAD, NO_HASH, REJECT, Entry, Page, Proof, Wanted, of_verdicts, text
 from geodns.core.world import Event, Observed, World
 from geodns.errors import StoreError
@@ -26,10 +27,14 @@ log = structlog.get_logger("geodns")
 
 
 class Journal:
-    """`lost` counts entries for which there was no room; `errors` writes that failed."""
+    """`lost` counts entries for which there was no room; `errors` writes that failed.
+
+    `feed` is told of all entries.
+    """
 
     def __init__(self, store: Store, started: float) -> None:
         self.lost = 0
+        self.feed = Feed(f"{int(started * 1000):x}")
         self.errors = 0
         self._store = store
         self._started = started
@@ -42,6 +47,7 @@ class Journal:
         room = MAX_WAITING - len(self._waiting)
         self._waiting.extend(entries[:room])
         self.lost += max(0, len(entries) - room)
+        self.feed.tell(entries)
         self._more.set()
 
     def observed(self, before: World, event: Event) -> None:

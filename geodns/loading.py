@@ -15,11 +15,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 
+from geodns.config.checks import Powers
 from geodns.config.load import Known, load
 from geodns.config.schema.settings import Settings
 from geodns.core.compile.build import Built, build
 from geodns.core.compile.transfer import MAX_CONTENT, Content, content
-from geodns.core.failover import worst_case
+from geodns.core.failover import MAX_EXAMPLES, Failover, failovers
 from geodns.core.names import to_text
 from geodns.errors import ConfigError, GeodnsError, Problem, Severity
 from geodns.geo.lines import carriers, merged
@@ -29,7 +30,6 @@ from geodns.geo.reload import Databases
 from geodns.model import Line, Model
 
 TIME_LIMIT = 300.0  # seconds for a reading in a child; a million names take a fraction of it
-MAX_EXAMPLES = 3
 NICE = 10  # who answers comes first where both want the same core
 
 LOOK = 0.25  # seconds between looks whether a reading in a child is still wanted
@@ -42,7 +42,8 @@ Found = frozenset[tuple[str, Identity | None]]
 class Request:
     """What to read: the zones folder, the operator's own carriers file, the databases there are.
 
-    `transferred` are the apexes of the zones that somebody may transfer, None: all.
+    `transferred` are the apexes of the zones that somebody may transfer, None: all. `powers`: what checks
+    may do, None: everything, where nothing is probed.
     """
 
     zones: Path
@@ -50,6 +51,7 @@ class Request:
     kinds: frozenset[Kind]
     zone_bytes: int
     transferred: frozenset[bytes] | None = frozenset()
+    powers: Powers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,6 @@ class ZoneSummary:
     apex: str
     serial: int
     names: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slowest:
-    """The steered record whose failure takes longest to be forgotten everywhere, in seconds."""
-
-    name: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,7 @@ class Reading:
     steered: Mapping[tuple[str, str], tuple[str, ...]]
     zones: tuple[ZoneSummary, ...]
     contents: Mapping[bytes, Content | None]
-    slowest: Slowest | None
+    failovers: tuple[Failover, ...]
     warnings: tuple[Problem, ...] = field(default=())
 
 
@@ -89,6 +83,11 @@ def databases_of(settings: Settings) -> Databases:
     paths = {kind: getattr(settings.databases, kind.value) for kind in Kind}
     named = {kind: path for kind, path in paths.items() if path is not None}
     return Databases(named, synthetic=settings.databases.synthetic)
+
+
+def powers_of(settings: Settings) -> Powers:
+    """What the settings let checks do."""
+    return Powers(commands=settings.probes.exec)
 
 
 def found(request: Request) -> Found:
@@ -100,7 +99,8 @@ def found(request: Request) -> Found:
 def read_model(request: Request) -> tuple[Model, Mapping[str, Line]]:
     """The model of a zones folder with all its problems found. Raises ConfigError."""
     shipped = carriers(request.lines)
-    model = load(request.zones, known=Known(lines=frozenset(shipped)), zone_bytes=request.zone_bytes)
+    known = Known(lines=frozenset(shipped), powers=request.powers)
+    model = load(request.zones, known=known, zone_bytes=request.zone_bytes)
     lines = merged(shipped, model.lines)
     needed = missing(model, lines, request.kinds)
     if any(problem.severity == "error" for problem in needed):
@@ -200,7 +200,7 @@ def _compile(
     }
     light = replace(model, zones=tuple(replace(zone, rrsets=(), steers=()) for zone in model.zones))
     warnings = (*model.problems, *_too_long(model, contents, transferred))
-    return Reading(light, lines, built, _steered(model), summaries, contents, _slowest(model), warnings)
+    return Reading(light, lines, built, _steered(model), summaries, contents, failovers(model), warnings)
 
 
 def _too_long(
@@ -225,16 +225,3 @@ def _steered(model: Model) -> dict[tuple[str, str], tuple[str, ...]]:
             if len(names) < MAX_EXAMPLES:
                 found[key] = (*names, to_text(steer.owner).rstrip("."))
     return found
-
-
-def _slowest(model: Model) -> Slowest | None:
-    slowest: Slowest | None = None
-    worst: dict[tuple[str, int], float] = {}
-    for zone in model.zones:
-        for steer in zone.steers:
-            key = (steer.pool, steer.ttl)
-            if key not in worst:
-                worst[key] = worst_case(model, steer)
-                if slowest is None or worst[key] > slowest.seconds:
-                    slowest = Slowest(to_text(steer.owner).rstrip("."), worst[key])
-    return slowest

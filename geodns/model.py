@@ -6,7 +6,7 @@ says otherwise; rdata is in uncompressed wire form, so that nobody has to parse 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -58,10 +58,17 @@ class Check:
     header and the TLS server name (SNI) unless `sni` says another. `port` None: the endpoint's own port,
     else 443 for https and tls, 80 for http, 53 for dns; tcp needs one. A dns check asks for `query` and
     `record` (a type), over `transport`; `answer` is rdata in presentation form that must be told.
+    `probe`: the host or address that is probed, whatever the endpoint's is.
+
+    An exec check runs `command`: a program by its whole path, and its arguments.
+
+    A check of kind `follow` is never probed: it is as well as its parts, `of`, of which `need` must be up
+    (0: all).
     """
 
-    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp"
+    kind: str  # "http" | "https" | "tcp" | "tls" | "dns" | "icmp" | "exec" | "follow"
     port: int | None = None
+    probe: str | None = None
     interval: float = 3.0
     timeout: float = 2.0
     retry_interval: float | None = None
@@ -83,6 +90,16 @@ class Check:
     rcode: str = "NOERROR"
     answer: str | None = None
     transport: str = "udp"
+    command: tuple[str, ...] = ()
+    of: tuple[Check, ...] = ()
+    need: int = 0
+
+    def leaves(self) -> Iterator[Check]:
+        """The checks that are probed: this one, or those that its parts come to."""
+        if not self.of:
+            yield self
+        for part in self.of:
+            yield from part.leaves()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from geodns.admin.control import Applied, Readiness
+from geodns.admin.feed import Feed
 from geodns.core import names
 from geodns.core.audit import CLOCK, OVERRULE, REFUSE, Entry, Page, Proof, Wanted, of_batch, text
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets
 from geodns.core.edns import Subnet, source, unwrap
 from geodns.core.explain import Client, explain
+from geodns.core.failover import Failover
 from geodns.core.guard import Refused, guard
 from geodns.core.health import Probe, Track
 from geodns.core.loads import Load
@@ -36,6 +38,8 @@ from geodns.samples import Totals, samples
 
 if TYPE_CHECKING:
     from geodns.app import Server
+
+MAX_FAILOVERS = 1000
 
 log = structlog.get_logger("geodns")
 
@@ -123,6 +127,7 @@ class Operations:
             server.journal.give_back(waiting)
             raise
         server.apply(batch)
+        server.journal.feed.tell(entries)
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         return await self._server.journal.read(wanted, limit)
@@ -132,7 +137,6 @@ class Operations:
 
     def status(self) -> Mapping[str, object]:
         server = self._server
-        slowest = server.reading.slowest
         return {
             "version": version("geodns"),
             **server.lane.told(),
@@ -150,10 +154,13 @@ class Operations:
             "failing_open": [
                 id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
             ],
-            "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
+            "failover": _failover(server.reading.failovers, server.settings.failover_budget),
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,
         }
+
+    def feed(self) -> Feed:
+        return self._server.journal.feed
 
     def metrics(self) -> bytes:
         return exposition(samples(self._server, self._totals))
@@ -161,6 +168,12 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+
+
+def _failover(found: tuple[Failover, ...], budget: float) -> Mapping[str, object]:
+    """How long failures may be told: of every pool and TTL that names are steered with, the slowest first."""
+    records = [asdict(each) | {"seconds": each.seconds} for each in found[:MAX_FAILOVERS]]
+    return {"budget": budget, "records": records, "more": len(found[MAX_FAILOVERS:])}
 
 
 def _judged(asked: Asked, action: str, broken: tuple[Broken, ...], now: float) -> list[Entry]:

@@ -63,7 +63,6 @@ def samples(server: Server, totals: Totals) -> Samples:
     """Everything that a scrape shows."""
     queries, answers, opened = totals.now(server)
     world, replay, monitor, limiter = server.world, server.replay, server.monitor, server.lane.limiter
-    slowest = server.reading.slowest
     databases = server.geography.describe(time.time())
     return Samples(
         build={(version("geodns"), server.lane.name, platform.python_version()): 1},
@@ -101,7 +100,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         kept={where: gauge.keep / 100 for where, gauge in world.gauges.items()},
         paused={(region,): world.paused(region) is not None for region in world.regions},
         overrides={(kind,): sum(k == kind for k, _ in world.overrides) for kind in KINDS},
-        worst_case={(slowest.name,): slowest.seconds} if slowest else {},
+        worst_case={(f.pool,): f.seconds for f in reversed(server.reading.failovers)},
         database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
         database_synthetic={(d.kind.value,): d.synthetic for d in databases},
         reloads={(result,): count for result, count in server.reloads.items()},
@@ -111,7 +110,11 @@ def samples(server: Server, totals: Totals) -> Samples:
         **_secondaries(server),
         state_errors={(): server.verdicts.errors + server.journal.errors},
         admin_requests={(str(status),): n for status, n in server.admin.stats.requests.items()},
-        admin_cut={("bound",): server.admin.stats.refused, ("slow",): server.admin.stats.cut},
+        admin_cut={
+            ("bound",): server.admin.stats.refused,
+            ("slow",): server.admin.stats.cut,
+            ("slow reader",): server.journal.feed.slow,
+        },
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from geodns.app import Server
 from geodns.config.settings import load_settings
 from geodns.core.compile.bodies import SheetSpec
-from geodns.core.health import Health, Probe, probe_of
+from geodns.core.health import Health, Probe, probes_of
 from geodns.core.steer.odds import available, decide
 from geodns.core.world import World, families
 from geodns.demo.databases import EXAMPLES, FILES, build
@@ -182,5 +182,5 @@ def _regions(world: World, probe: Probe) -> set[str]:
         for region in pool.regions
         for endpoint in region.endpoints
         for family in families(endpoint)
-        if probe_of(endpoint, family) == probe
+        if probe in probes_of(endpoint, family)
     }

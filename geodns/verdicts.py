@@ -11,6 +11,7 @@ import structlog
 
 from geodns.config.schema.settings import Settings
 from geodns.core.health import Health, Probe, Track
+from geodns.core.observations import HERE, Observation, agreed
 from geodns.core.suspicion import Bonds, bonds, suspicious
 from geodns.core.world import Observed, World
 from geodns.errors import StoreError
@@ -39,7 +40,8 @@ class Verdicts:
         settings: Settings,
     ) -> None:
         self.errors = 0
-        self._prober = Prober(settings.probes.allow)
+        commands = settings.limits.commands if settings.probes.exec else 0
+        self._prober = Prober(settings.probes.allow, commands=commands)
         self._share = settings.probes.suspect / 100
         self.monitor = Monitor(
             self._observed, time.time, self._prober, settings.limits.probes, self._suspects, self._share
@@ -55,7 +57,7 @@ class Verdicts:
     async def begin(self, watched: frozenset[Probe]) -> None:
         """Probe from now on, and take up what is remembered. Raises StoreError."""
         remembered = self._store.verdicts(REMEMBERED, time.time())
-        self._apply(Observed(await self.monitor.set_probes(watched, remembered)))
+        self._observe(await self.monitor.set_probes(watched, remembered))
 
     def flush(self) -> None:
         """What was observed and is not in the answers yet: changes of one turn of the loop are one event."""
@@ -67,7 +69,7 @@ class Verdicts:
             known = held.get(probe)
             if known is None or known.verdict is not health.verdict:
                 log.info("verdict", probe=probe.id, verdict=health.verdict.value, reason=health.reason)
-        self._apply(Observed(changes))
+        self._observe(changes)
         self._changed.update(changes)
         self._change.set()
 
@@ -97,6 +99,9 @@ class Verdicts:
         if not self._pending:
             asyncio.get_running_loop().call_soon(self.flush)
         self._pending.update(changes)
+
+    def _observe(self, health: Mapping[Probe, Health]) -> None:
+        self._apply(Observed(agreed(Observation(HERE, probe, one) for probe, one in health.items())))
 
     def _suspects(self, failing: Collection[Probe], well: Collection[Probe]) -> bool:
         pools = self._world().pools

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from geodns.admin.control import Applied, Readiness
+from geodns.admin.feed import Feed
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
-from geodns.core.health import Health, Probe, Result, Track, Verdict, probe_of
+from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
 from geodns.core.loads import Load
 from geodns.core.overrides import PAUSE, Override
 from geodns.core.reports import report
@@ -74,8 +75,7 @@ def with_verdict(world: World, region: str, verdict: Verdict) -> World:
 def probe_in(world: World, region: str) -> Probe:
     found = world.pools["web"].region(region)
     assert found is not None
-    probe = probe_of(found.endpoints[0], 4)
-    assert probe is not None
+    [probe] = probes_of(found.endpoints[0], 4)
     return probe
 
 
@@ -92,6 +92,7 @@ class FakeControl:
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
         self.entries: list[Entry] = []
+        self.events = Feed("run1", kept=4)
         self.wanted: list[tuple[Wanted, int]] = []
 
     def world(self) -> World:
@@ -142,6 +143,9 @@ class FakeControl:
         page = await self.audit(Wanted(), 1)
         wrong = "row 7 is missing" if known else ""
         return Proof(1, *page.head, wrong)
+
+    def feed(self) -> Feed:
+        return self.events
 
     def metrics(self) -> bytes:
         return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"

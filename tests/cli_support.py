@@ -47,6 +47,7 @@ def geodns(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
 class Running(NamedTuple):
     control: FakeControl
     url: str
+    loop: asyncio.AbstractEventLoop
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     control = FakeControl()
     server = AdminServer(control, TOKEN, clock=lambda: NOW)
     asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", 0), loop).result(5)
-    yield Running(control, f"http://127.0.0.1:{server.port}")
+    yield Running(control, f"http://127.0.0.1:{server.port}", loop)
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()

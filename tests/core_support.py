@@ -23,7 +23,7 @@ from geodns.core.compile.build import build
 from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
-from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.health import Health, Probe, Verdict, probes_of
 from geodns.core.loads import Load
 from geodns.core.overrides import DOWN, FORCE, PAUSE, UP, WEIGHT, Override
 from geodns.core.place import Located, Place
@@ -165,7 +165,8 @@ class Lab:
             self.replay.publish(self.sheets.rebuild(self.world, touched))
 
     def state(self, told: Mapping[str, Any]) -> None:
-        """Set the world: `down`, `unknown`: lists of `pool/region/endpoint[/4|/6]`, or of `pool/region`;
+        """Set the world: `down`, `unknown`: lists of `pool/region/endpoint[/4|/6]`, or of `pool/region`,
+        `#port` behind it where only the probes of that port are meant;
         `doubt`: such to the second until which it is in doubt; `paused`: subjects, or subject to end;
         `weight`: subject to weight; `force`: subject to up or down; `load`: subject to load, or to load and
         capacity; `now`.
@@ -205,7 +206,8 @@ class Lab:
 
     def probes(self, ref: str) -> list[Probe]:
         """The probes that a reference of `state` means."""
-        head, *rest = ref.split("/")
+        where, _, port = ref.partition("#")
+        head, *rest = where.split("/")
         pool = next((p for p in self.model.pools.values() if p.id.rpartition("/")[2] == head), None)
         assert pool, f"{ref}: no pool {head}"
         found = []
@@ -214,9 +216,9 @@ class Lab:
                 for family in families(endpoint):
                     here = (region.region, endpoint.name, str(family))
                     if here[: len(rest)] == tuple(rest):
-                        probe = probe_of(endpoint, family)
-                        assert probe, f"{ref}: {endpoint.name} has no check"
-                        found.append(probe)
+                        wanted = probes_of(endpoint, family)
+                        assert wanted, f"{ref}: {endpoint.name} has no check"
+                        found += [probe for probe in wanted if port in ("", str(probe.port))]
         assert found, f"{ref}: no such endpoint"
         return found
 

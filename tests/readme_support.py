@@ -18,6 +18,9 @@ _CHANGING = (  # what is another every time
     (re.compile(r"\d+(\.\d)? ms"), "<ms>"),
     (re.compile(r", \d+\.\d s\)"), ", <seconds>)"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:<port>"),
+    (re.compile(r"\b1\d{9}\b"), "<serial>"),
+    (re.compile(r"\brows 1 to \d+"), "rows 1 to <last>"),
+    (re.compile(r"\bhead \d+:[0-9a-f]{64}"), "head <head>"),
     (re.compile(r"\b[\w.-]+@[\w-]+\b"), "<who>"),
     (re.compile(r"/\S*?/(?=(zones|data|state)[/.])"), ""),
 )

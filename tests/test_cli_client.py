@@ -15,6 +15,12 @@ from cli_support import Geodns, Running, closed_port, geodns, running
 from geodns.core.health import Verdict
 from geodns.core.verbs import Change
 
+FAILOVERS = [
+    {"pool": "web", "ttl": 15, "detection": None, "seconds": None, "names": 1, "examples": ["www"]},
+    {"pool": "img", "ttl": 29, "detection": 11.0, "seconds": 40.0, "names": 10, "examples": ["a", "b", "c"]},
+    {"pool": "api", "ttl": 15, "detection": 11.0, "seconds": 26.0, "names": 1, "examples": ["www"]},
+]
+
 
 class TestTalkingToTheServer:
     def test_regions(self, geodns: Geodns, running: Running) -> None:
@@ -81,16 +87,21 @@ class TestTalkingToTheServer:
             "problem": ["zones/a.yaml:3:1: unknown key 'tll' (did you mean 'ttl'?)"],
             "databases": [{"kind": "city", "type": "GeoLite2-City", "age_days": 3.2, "path": "/x.mmdb"}],
             "synthetic": True,
-            "failover": {"name": "www.gslb.example.com", "seconds": None},
+            "failover": {"budget": 30.0, "records": FAILOVERS},
             "probes": {"late": 0},
         }
         running.control.status = lambda: found  # type: ignore[method-assign]
         lines = geodns("status", "--url", running.url).out.splitlines()
-        assert "ready           yes: remembered verdicts" in lines
-        assert "zone            gslb.example.com. serial 7, 12 names" in lines
-        assert "NOT TAKEN       zones/a.yaml:3:1: unknown key 'tll' (did you mean 'ttl'?)" in lines
+        assert "ready       yes: remembered verdicts" in lines
+        assert "zone        gslb.example.com. serial 7, 12 names" in lines
+        assert "NOT TAKEN   zones/a.yaml:3:1: unknown key 'tll' (did you mean 'ttl'?)" in lines
         assert any("SYNTHETIC" in line for line in lines)
-        assert "worst failover  never: an endpoint has no check (www.gslb.example.com)" in lines
+        told = [line for line in lines if "(www" in line or "(a, b" in line]
+        assert told == [
+            "failover    never: an endpoint of web has no check (www)",
+            "            at most 40 s, OVER THE BUDGET: noticed after 11 s, TTL 29 s (a, b, c and 7 more)",
+            "            at most 26 s: noticed after 11 s, TTL 15 s (www)",
+        ]
 
     @pytest.mark.parametrize(
         ("found", "told"),

@@ -16,7 +16,7 @@ from geodns.config.load import Known, load
 from geodns.config.reach import covers
 from geodns.config.schema import json_schema
 from geodns.config.yaml import parse
-from geodns.core.failover import worst_case
+from geodns.core.failover import failovers, worst_case
 from geodns.core.names import from_text, to_text
 from geodns.core.place import Place, matches
 from geodns.errors import ConfigError, Severity
@@ -171,6 +171,23 @@ def test_the_worst_case_is_detection_and_ttl(read: Load) -> None:
     assert worst_case(checked, checked.zones[0].steers[0]) == 3 * 3 + 2 + 15
     half = read(pool % ", check: none" + record)
     assert worst_case(half, half.zones[0].steers[0]) == math.inf
+
+
+def test_every_steered_record_has_its_number_the_slowest_first(read: Load) -> None:
+    pools = (
+        "pools:\n  p: {check: {type: http}, regions: {south: [192.0.2.1]}}\n"
+        "  q: {check: {type: http, interval: 1s}, regions: {south: [192.0.2.2]}}\n"
+    )
+    steered = ", ".join(f"n{i}: {{steer: p}}" for i in range(5))
+    model = read(
+        pools + f"records: {{{steered}, fast: {{steer: q}}, slow: {{steer: {{pool: q, ttl: 30s}}}}}}"
+    )
+    assert [(f.pool, f.names, f.detection, f.ttl, f.seconds) for f in failovers(model)] == [
+        ("z.example/q", 1, 7.0, 30, 37.0),
+        ("z.example/p", 5, 11.0, 15, 26.0),
+        ("z.example/q", 1, 7.0, 15, 22.0),
+    ]
+    assert failovers(model)[1].examples == tuple(f"n{i}.z.example" for i in range(3))
 
 
 def test_warnings_do_not_keep_from_serving(read: Load) -> None:

@@ -13,12 +13,15 @@ from typing import NamedTuple
 
 import pytest
 
+from geodns.config.checks import Powers
 from geodns.config.load import Known, load
 from geodns.errors import ConfigError
 
 CASES = Path(__file__).parent / "cases" / "config"
 KNOWN = Known(
-    lines=frozenset({"telecom", "unicom", "mobile"}), cities=frozenset({"CN-GD/Guangzhou", "1809858"})
+    lines=frozenset({"telecom", "unicom", "mobile"}),
+    cities=frozenset({"CN-GD/Guangzhou", "1809858"}),
+    powers=Powers(),
 )
 SHARED = """\
 regions: {south: {at: [23.13, 113.26]}, north: {at: [39.90, 116.40]}, west: {at: [50.11, 8.68]}}

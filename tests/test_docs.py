@@ -78,7 +78,7 @@ def _says(cell: str, default: object) -> bool:
         case bool():
             return written == str(default).lower()
         case 0:
-            return cell == "the pool's"
+            return cell in ("the pool's", "`all`")
         case int() if written.endswith("%"):
             return written == f"{default}%"
         case int() | float():

@@ -19,7 +19,7 @@ from geodns.core.health import (
     flaps_left,
     fold,
     gap,
-    probe_of,
+    probes_of,
 )
 from geodns.model import Check, Endpoint
 
@@ -262,16 +262,24 @@ def test_how_long_a_failure_stays_unnoticed(check: Check, seconds: float) -> Non
 
 def test_what_is_probed() -> None:
     web = Check("https")
-    assert probe_of(Endpoint("a", ipv4="192.0.2.1"), 4) is None  # no check: up
-    assert probe_of(Endpoint("a", ipv4="192.0.2.1", check=web), 4) == Probe(web, "192.0.2.1", 443)
-    assert probe_of(Endpoint("a", ipv4="192.0.2.1", check=web), 6) is None  # no such address
-    assert probe_of(Endpoint("a", ipv6="2001:db8::1", port=8443, check=web), 6) == Probe(
-        web, "2001:db8::1", 8443
-    )
+    assert probes_of(Endpoint("a", ipv4="192.0.2.1"), 4) == ()  # no check: up
+    assert probes_of(Endpoint("a", ipv4="192.0.2.1", check=web), 4) == (Probe(web, "192.0.2.1", 443),)
+    assert probes_of(Endpoint("a", ipv4="192.0.2.1", check=web), 6) == ()  # no such address
+    own_port = Endpoint("a", ipv6="2001:db8::1", port=8443, check=web)
+    assert probes_of(own_port, 6) == (Probe(web, "2001:db8::1", 8443),)
     elsewhere = Endpoint("a", ipv4="192.0.2.1", ipv6="2001:db8::1", probe="127.0.0.1", check=web)
-    assert probe_of(elsewhere, 4) == probe_of(elsewhere, 6) == Probe(web, "127.0.0.1", 443)
+    assert probes_of(elsewhere, 4) == probes_of(elsewhere, 6) == (Probe(web, "127.0.0.1", 443),)
     target = Endpoint("a", target=b"\3www\7example\0", check=web)
-    assert probe_of(target, 0) == Probe(web, "www.example", 443)
+    assert probes_of(target, 0) == (Probe(web, "www.example", 443),)
+
+
+def test_what_is_probed_of_a_check_that_follows_others() -> None:
+    web, disk = Check("https"), Check("tcp", port=5432, probe="192.0.2.99")
+    both = Check("follow", of=(web, Check("follow", of=(disk,))))
+    assert probes_of(Endpoint("a", ipv4="192.0.2.1", probe="192.0.2.8", check=both), 4) == (
+        Probe(web, "192.0.2.8", 443),
+        Probe(disk, "192.0.2.99", 5432),
+    )
 
 
 def test_a_probe_id_is_the_same_in_every_run_and_tells_checks_apart() -> None:

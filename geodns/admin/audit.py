@@ -10,7 +10,7 @@ from aiohttp import web
 
 from geodns.admin.body import answer, bad_query, stamp
 from geodns.admin.keys import CONTROL
-from geodns.core.audit import ACTIONS, Row, Wanted
+from geodns.core.audit import ACTIONS, Entry, Row, Wanted
 
 MAX_ROWS = 1000
 DEFAULT_ROWS = 100
@@ -59,9 +59,12 @@ async def _verify(request: web.Request) -> web.Response:
 
 
 def _row(row: Row) -> dict[str, object]:
-    e = row.entry
+    return {"seq": row.seq, **told_of(row.entry), "hash": row.hash.hex()}
+
+
+def told_of(e: Entry) -> dict[str, object]:
+    """An entry as the API tells it."""
     return {
-        "seq": row.seq,
         "at": stamp(e.at),
         "action": e.action,
         "subject": e.subject,
@@ -69,7 +72,6 @@ def _row(row: Row) -> dict[str, object]:
         "reason": e.reason,
         "before": _told(e.before),
         "after": _told(e.after),
-        "hash": row.hash.hex(),
     }
 
 

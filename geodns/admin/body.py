@@ -132,6 +132,14 @@ def tags(text: str | None) -> frozenset[str] | None:
     return frozenset(part.strip().strip('"') for part in text.split(","))
 
 
+def dress(response: web.StreamResponse) -> None:
+    """Whatever is answered has this in its headers, and a connection of its own."""
+    response.headers["Server"] = "geodns"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.force_close()
+
+
 def bad(detail: str) -> ProblemError:
     """The problem of a body that cannot be used."""
     return ProblemError(400, "bad-body", detail)

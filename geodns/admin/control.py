@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from geodns.admin.feed import Feed
 from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Probe, Track
 from geodns.core.loads import Load
@@ -74,6 +75,10 @@ class Control(Protocol):
 
     async def verify(self, known: tuple[int, bytes] | None) -> Proof:
         """Whether the audit's chain holds, and a row that was noted is in it. Raises StoreError."""
+        ...
+
+    def feed(self) -> Feed:
+        """What happens, as it happens."""
         ...
 
     def metrics(self) -> bytes:

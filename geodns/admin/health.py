@@ -9,7 +9,7 @@ from aiohttp import web
 
 from geodns.admin.body import answer, stamp
 from geodns.admin.keys import CONTROL
-from geodns.core.health import Probe, Result, Track, Verdict, flaps_left, probe_of
+from geodns.core.health import Probe, Result, Track, Verdict, flaps_left, probes_of
 from geodns.core.world import World, families
 from geodns.model import Check
 
@@ -44,9 +44,8 @@ def _users(world: World) -> Mapping[Probe, list[dict[str, object]]]:
         for region in pool.regions:
             for endpoint in region.endpoints:
                 for family in families(endpoint):
-                    probe = probe_of(endpoint, family)
-                    if probe is not None:
-                        user = {"pool": pool.id, "region": region.region, "endpoint": endpoint.name}
+                    user = {"pool": pool.id, "region": region.region, "endpoint": endpoint.name}
+                    for probe in dict.fromkeys(probes_of(endpoint, family)):
                         found[probe].append({**user, "family": family or None})
     return found
 

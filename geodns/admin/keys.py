@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
@@ -15,5 +16,13 @@ class Clock(Protocol):
     def __call__(self) -> float: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The connections that may live as long as they like."""
+
+    connections: set[object] = field(default_factory=set)
+
+
 CONTROL = web.AppKey("control", Control)
+STREAMS = web.AppKey("streams", Streams)
 CLOCK = web.AppKey("clock", Clock)

@@ -19,10 +19,11 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from geodns.admin import audit, explain, health, loads, metrics, overrides, regions, status
+from geodns.admin import audit, events, explain, health, loads, metrics, overrides, regions, status
 from geodns.admin.auth import allowed
+from geodns.admin.body import dress
 from geodns.admin.control import Control
-from geodns.admin.keys import CLOCK, CONTROL
+from geodns.admin.keys import CLOCK, CONTROL, STREAMS, Streams
 from geodns.admin.problems import ProblemError, problem_of, problem_of_http
 from geodns.errors import GeodnsError
 
@@ -66,6 +67,7 @@ class AdminServer:
     ) -> None:
         self.stats = Stats()
         self._limits = limits
+        self._control = control
         self._app = _application(control, token, limits, clock, self.stats)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -107,6 +109,7 @@ class AdminServer:
             self._sweeper.cancel()
         if self._server is not None:
             self._server.close()
+        self._control.feed().close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -122,7 +125,8 @@ class AdminServer:
         assert self._runner is not None and self._runner.server is not None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self._seen = {c: self._seen.get(c, now) for c in self._runner.server.connections}
+        timed = set(self._runner.server.connections) - self._app[STREAMS].connections
+        self._seen = {c: self._seen.get(c, now) for c in timed}
         for connection, since in self._seen.items():
             if now - since >= self._limits.connection_time and connection.transport is not None:
                 connection.transport.abort()
@@ -155,7 +159,8 @@ def _application(
     )
     app[CONTROL] = control
     app[CLOCK] = clock
-    for resource in (regions, overrides, loads, audit, status, health, explain, metrics):
+    app[STREAMS] = Streams()
+    for resource in (regions, overrides, loads, audit, events, status, health, explain, metrics):
         resource.add_routes(app)
     app.freeze()
     return app
@@ -176,10 +181,8 @@ def _speaking(stats: Stats) -> Middleware:
             response = problem_of_http(error, request.path).response()
         except Exception as error:  # a bug must cost one request, not the server
             response = _unexpected(request, error).response()
-        response.headers["Server"] = "geodns"
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.force_close()
+        if not response.prepared:
+            dress(response)
         stats.requests[response.status] += 1
         return response
 

@@ -14,6 +14,7 @@ from geodns.cli.batch import batch
 from geodns.cli.check import check
 from geodns.cli.common import refuse, unexpected
 from geodns.cli.demo import app as demo
+from geodns.cli.events import events
 from geodns.cli.explain import explain
 from geodns.cli.export import export
 from geodns.cli.force import force_down, force_up
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.add_typer(demo, name="demo")
 for verb in (
     serve, check, explain, ask, schema, status, regions, overrides, pause, resume, weight, force_up,
-    force_down, lift, batch, load, loads, log, import_, export, simulate,
+    force_down, lift, batch, load, loads, log, events, import_, export, simulate,
 ):  # fmt: skip
     app.command(verb.__name__.rstrip("_").replace("_", "-"))(verb)
 

@@ -30,8 +30,13 @@ class _Failover:
 
     name: str
     pool: str
-    seconds: float
+    noticed: float
+    ttl: int
     position: Position
+
+    @property
+    def seconds(self) -> float:
+        return self.noticed + self.ttl
 
 
 def check(
@@ -117,16 +122,18 @@ def _databases(settings: Settings, problems: list[Problem]) -> Mapping[Kind, Dat
 
 
 def _load(settings: Settings, databases: Mapping[Kind, Database] | None, *, alone: bool) -> Model:
-    """What `serve` loads and compiles. A folder checked `alone`, without settings, needs no databases; nor is
-    one asked for that could not be opened: that has been told.
+    """What `serve` loads and compiles. A folder checked `alone`, without settings, needs no databases, and
+    its checks may do everything; nor is a database asked for that could not be opened: that has been told.
     """
     from geodns.core.compile.build import build
     from geodns.geo.mmdb import Kind
     from geodns.geo.needs import unknown_values
-    from geodns.loading import Request, read_model
+    from geodns.loading import Request, powers_of, read_model
 
     kinds = frozenset(Kind) if databases is None or (alone and not databases) else frozenset(databases)
-    model, _ = read_model(Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes))
+    powers = None if alone else powers_of(settings)
+    request = Request(settings.zones, settings.lines, kinds, settings.limits.zone_bytes, powers=powers)
+    model, _ = read_model(request)
     build(model.zones, model.pools, {zone.apex: 1 for zone in model.zones})
     return replace(model, problems=(*model.problems, *unknown_values(model, databases or {})))
 
@@ -149,17 +156,15 @@ def _over(failovers: list[_Failover], budget: float) -> list[Problem]:
 
 def _failovers(model: Model) -> list[_Failover]:
     """Every steered record's number, the slowest first."""
-    from geodns.core.failover import worst_case
+    from geodns.core.failover import noticed
     from geodns.core.names import to_text
 
-    known: dict[tuple[str, int], float] = {}
-    found = []
-    for zone in model.zones:
-        for steer in zone.steers:
-            key = (steer.pool, steer.ttl)
-            if key not in known:
-                known[key] = worst_case(model, steer)
-            found.append(_Failover(to_text(steer.owner), steer.pool, known[key], steer.position))
+    known = {pool.id: noticed(pool) for pool in model.pools.values()}
+    found = [
+        _Failover(to_text(steer.owner), steer.pool, known[steer.pool], steer.ttl, steer.position)
+        for zone in model.zones
+        for steer in zone.steers
+    ]
     return sorted(found, key=lambda f: (-f.seconds, f.name))
 
 
@@ -170,22 +175,27 @@ def _tell(problems: Iterable[Problem], failovers: list[_Failover], budget: float
         errors += problem.severity is Severity.ERROR
         warnings += problem.severity is Severity.WARNING
     if failovers:
-        rows = [(f.name, f.pool, _took(f.seconds, budget)) for f in failovers[:MAX_ROWS]]
+        rows = [(f.name, f.pool, _took(f, budget)) for f in failovers[:MAX_ROWS]]
         say(columns([("STEERED NAME", "POOL", "WORST CASE UNTIL ALL CLIENTS ARE ELSEWHERE"), *rows]))
         if len(failovers) > MAX_ROWS:
             say(f"… and {len(failovers) - MAX_ROWS} names that are no slower (-o json lists all)")
     say(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
 
 
-def _took(seconds: float, budget: float) -> str:
-    if not isfinite(seconds):
+def _took(f: _Failover, budget: float) -> str:
+    if not isfinite(f.seconds):
         return "never: an endpoint has no check"
-    over = f", over the budget of {duration.text(budget)}" if seconds > budget else ""
-    return duration.text(seconds) + over
+    parts = f"noticed after {duration.text(f.noticed)}, TTL {duration.text(f.ttl)}"
+    over = f", over the budget of {duration.text(budget)}" if f.seconds > budget else ""
+    return f"{duration.text(f.seconds)}{over}: {parts}"
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if isfinite(seconds) else None
 
 
 def _plain(problems: list[Problem], failovers: list[_Failover], budget: float) -> dict[str, object]:
@@ -205,7 +215,13 @@ def _plain(problems: list[Problem], failovers: list[_Failover], budget: float) -
         ],
         "failover_budget": budget,
         "failover": [
-            {"name": f.name, "pool": f.pool, "seconds": f.seconds if isfinite(f.seconds) else None}
+            {
+                "name": f.name,
+                "pool": f.pool,
+                "seconds": _finite(f.seconds),
+                "detection": _finite(f.noticed),
+                "ttl": f.ttl,
+            }
             for f in failovers
         ],
     }

@@ -21,6 +21,8 @@ from geodns.cli.common import Output, port_from, settings_from, usual_config
 from geodns.errors import GeodnsError
 
 PATIENCE = 15.0  # seconds for a whole call
+QUIET = 60.0  # seconds without a sign of life from a stream
+MAX_LINE = 1024 * 1024
 MAX_REPLY = 64 * 1024 * 1024
 
 
@@ -48,11 +50,21 @@ class Api:
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """The reply's body. Raises NoServerError, GeodnsError with what the server says."""
+        return self._admitted(method, path, content, headers)[1]
+
+    def _accepted(self) -> str:
+        """The token that the server takes."""
+        return self._admitted("GET", "/api/v1/status", None, {})[0]
+
+    def _admitted(
+        self, method: str, path: str, content: Mapping[str, object] | None, headers: Mapping[str, str]
+    ) -> tuple[str, str]:
+        """The token that was taken, and the reply's body."""
         refused = ""
         for source, token in self._tokens():
             status, body = self._send(method, path, content, token, headers)
             if status < 300:
-                return body
+                return token, body
             if status != 401:
                 raise self._refusal(status, body)
             refused = f"the server at {self._url} does not accept the token of {source}"
@@ -83,15 +95,36 @@ class Api:
         more: Mapping[str, str],
     ) -> tuple[int, str]:
         data = None if content is None else json.dumps(content).encode()
-        headers = {"Authorization": f"Bearer {token}", **more} if token else {}
-        request = urllib.request.Request(  # noqa: S310 - the scheme is checked
-            self._url + path, data, {**headers, "Content-Type": "application/json"}, method=method
-        )
         try:
-            with self._opener().open(request, timeout=PATIENCE) as reply:
+            with self._opener().open(
+                self._request(method, path, data, token, more), timeout=PATIENCE
+            ) as reply:
                 return reply.status, _text(reply.read(MAX_REPLY + 1))
         except urllib.error.HTTPError as error:
             return error.code, _text(error.read(MAX_REPLY + 1))
+        except urllib.error.URLError as error:
+            raise self._no_server(error.reason) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise self._no_server(error) from error
+
+    def _request(
+        self, method: str, path: str, data: bytes | None, token: str, more: Mapping[str, str]
+    ) -> urllib.request.Request:
+        headers = {"Authorization": f"Bearer {token}", **more} if token else {}
+        return urllib.request.Request(  # noqa: S310 - the scheme is checked
+            self._url + path, data, {**headers, "Content-Type": "application/json"}, method=method
+        )
+
+    def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[str]:
+        """A reply's lines as they come, for as long as they do. Raises what `call` does."""
+        token = self._accepted()
+        try:
+            request = self._request("GET", path, None, token, headers)
+            with self._opener().open(request, timeout=QUIET) as reply:
+                while raw := reply.readline(MAX_LINE):
+                    yield raw.decode("utf-8", "replace").rstrip("\n")
+        except urllib.error.HTTPError as error:
+            raise self._refusal(error.code, _text(error.read(MAX_REPLY + 1))) from error
         except urllib.error.URLError as error:
             raise self._no_server(error.reason) from error
         except (OSError, HTTPException, ValueError) as error:

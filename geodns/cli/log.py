@@ -70,16 +70,21 @@ def _tell_proof(found: Mapping[str, Any], output: Output) -> None:
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
-    change = f"{_told(entry['before'])} -> {_told(entry['after'])}"
     return (
         entry["seq"],
         moment(entry["at"]),
         entry["action"],
         entry["subject"],
-        change.removeprefix("nothing -> ") if entry["action"] not in ("lift", "expire") else change,
+        change_of(entry),
         entry["actor"],
         entry["reason"],
     )
+
+
+def change_of(entry: Mapping[str, Any]) -> str:
+    """What an entry says was before and is now, in a few words."""
+    change = f"{_told(entry['before'])} -> {_told(entry['after'])}"
+    return change if entry["action"] in ("lift", "expire") else change.removeprefix("nothing -> ")
 
 
 def _told(state: object) -> str:

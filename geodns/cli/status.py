@@ -39,9 +39,8 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("database", [_database(database) for database in found.get("databases") or []])
     if found.get("synthetic"):
         yield "", "the databases are SYNTHETIC: for trying out, not for real clients"
-    failover = found.get("failover")
-    if failover:
-        yield "worst failover", _failover(failover)
+    failover = found.get("failover") or {}
+    yield from _listed("failover", [_failover(each, failover) for each in failover.get("records") or []])
     if found.get("prober_suspected"):
         yield "SUSPECTED", "the prober itself: most checks fail at once, and verdicts are frozen"
     probes = found.get("probes")
@@ -77,7 +76,12 @@ def _database(database: Mapping[str, Any]) -> str:
     return f"{database.get('kind')} {database.get('type')}, {age:.0f} days old, {database.get('path')}"
 
 
-def _failover(failover: Mapping[str, Any]) -> str:
-    seconds = failover.get("seconds")
-    took = "never: an endpoint has no check" if seconds is None else duration.text(float(seconds))
-    return f"{took} ({failover.get('name')})"
+def _failover(each: Mapping[str, Any], failover: Mapping[str, Any]) -> str:
+    """How long a failure of what some names are steered to may be told."""
+    examples, names = each["examples"], each["names"]
+    listed = ", ".join(examples) + (f" and {names - len(examples)} more" if names > len(examples) else "")
+    if each["seconds"] is None:
+        return f"never: an endpoint of {each['pool']} has no check ({listed})"
+    parts = f"noticed after {duration.text(each['detection'])}, TTL {duration.text(each['ttl'])}"
+    over = ", OVER THE BUDGET" if each["seconds"] > failover.get("budget", 0) else ""
+    return f"at most {duration.text(each['seconds'])}{over}: {parts} ({listed})"

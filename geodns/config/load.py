@@ -56,7 +56,7 @@ def _load(folder: Path, known: Known | None, zone_bytes: int, findings: Findings
         return None  # references into a file that could not be read would all be reported as dangling
     tables = Tables(read.sheets, findings)
     lines = build_lines(tables)
-    checks = Checks(tables.checks, findings)
+    checks = Checks(tables.checks, known.powers if known else None, findings)
     policies = Policies(tables, known, findings)
     pools = Pools(tables, policies, checks, findings)
     zones = _read_zones(read.sheets, pools, policies, findings)

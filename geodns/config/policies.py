@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from geodns.config.checks import Powers
 from geodns.config.findings import Findings, did_you_mean
 from geodns.config.reach import contradicts, covers
 from geodns.config.schema.zones import RuleForm, WhenForm
@@ -18,10 +19,13 @@ NEAREST = Policy("nearest", (Rule(When(), (Nearest(),)),))
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What others know: ids of the lines that ship with geodns, and names of cities (None: not known)."""
+    """What others know: ids of the lines that ship with geodns, names of cities (None: not known), and what
+    the settings let checks do (None: all).
+    """
 
     lines: frozenset[str] = frozenset()
     cities: frozenset[str] | None = None
+    powers: Powers | None = None
 
 
 def build_lines(tables: Tables) -> Mapping[str, Line]:

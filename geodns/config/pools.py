@@ -97,9 +97,10 @@ class Pools:
         own = check
         if form.check is not None:
             own = self._checks.of(form.check, entry, (*loc, "check"))
-        if own and own.kind == "tcp" and own.port is None and form.port is None:
-            hint = "give the check or the endpoint a `port`"
-            self._findings.error("no-port", "a tcp check needs a port, and neither has one", at, hint)
+        for leaf in own.leaves() if own else ():
+            if leaf.kind == "tcp" and leaf.port is None and form.port is None:
+                hint = "give the check or the endpoint a `port`"
+                self._findings.error("no-port", "a tcp check needs a port, and neither has one", at, hint)
         return Endpoint(
             name=form.name or where.name,
             ipv4=where.ipv4,

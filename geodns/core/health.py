@@ -47,21 +47,27 @@ class Probe:
         return f"{self.check.kind}://{host}:{self.port}#{digest}"
 
 
-def probe_of(endpoint: Endpoint, family: int) -> Probe | None:
-    """The probe whose verdict stands for the endpoint's address of `family` (4 or 6; 0 for a target).
+def probes_of(endpoint: Endpoint, family: int) -> tuple[Probe, ...]:
+    """The probes that decide about the endpoint's address of `family` (4 or 6; 0 for a target).
 
-    None where the endpoint has no check: it is up. A `probe` address stands for both families.
+    None where the endpoint has no check: it is up. What they come to is told by `observations`.
     """
-    if endpoint.check is None:
-        return None
+    leaves = endpoint.check.leaves() if endpoint.check else ()
+    return tuple(filter(None, (probe_at(leaf, endpoint, family) for leaf in leaves)))
+
+
+def probe_at(check: Check, endpoint: Endpoint, family: int) -> Probe | None:
+    """The probe of one check that is no `follow`; a `probe` address stands for both families.
+
+    None where the endpoint has no such address.
+    """
     own = endpoint.ipv4 if family == 4 else endpoint.ipv6 if family == 6 else None
     if endpoint.target is not None:
         own = ".".join(label.decode("latin-1") for label in labels(endpoint.target))
-    address = endpoint.probe or own
+    address = check.probe or endpoint.probe or own
     if address is None:
         return None
-    port = endpoint.check.port or endpoint.port or DEFAULT_PORTS.get(endpoint.check.kind, 0)
-    return Probe(endpoint.check, address, port)
+    return Probe(check, address, check.port or endpoint.port or DEFAULT_PORTS.get(check.kind, 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from geodns.core.health import Probe, probe_of
+from geodns.core.health import Probe, probes_of
 from geodns.core.world import families
 from geodns.model import Pool
 
@@ -33,7 +33,7 @@ def bonds(pools: Mapping[str, Pool]) -> Mapping[Probe, Bonds]:
     for pool in pools.values():
         for region in pool.regions:
             for endpoint in region.endpoints:
-                for probe in filter(None, (probe_of(endpoint, family) for family in families(endpoint))):
+                for probe in (p for family in families(endpoint) for p in probes_of(endpoint, family)):
                     parents[_root(parents, pool.id)] = _root(
                         parents, met_at.setdefault(probe.address, pool.id)
                     )

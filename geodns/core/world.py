@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from geodns.core.health import Health, Probe, Verdict, probe_of
+from geodns.core.health import Health, Probe, probes_of
 from geodns.core.loads import Gauge, Load
+from geodns.core.observations import verdict
 from geodns.core.overrides import PAUSE, Override, Setting, Subject, setting_in, settings_of
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
@@ -65,9 +66,6 @@ class Reported:
 
 Event = Loaded | Observed | Overridden | Lifted | Batch | Reported
 
-ALWAYS_UP = Health(Verdict.UP, reason="no check")
-NEVER_PROBED = Health(Verdict.UNKNOWN, reason="not probed yet")
-
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -91,8 +89,7 @@ class World:
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
-        probe = probe_of(endpoint, family)
-        return ALWAYS_UP if probe is None else self.health.get(probe, NEVER_PROBED)
+        return verdict(endpoint, family, self.health)
 
     def setting(self, pool: str, region: str) -> Setting:
         """What operators set that holds for a pool's region."""
@@ -127,8 +124,7 @@ def probes(pools: Mapping[str, Pool]) -> Mapping[Probe, frozenset[str]]:
         for region in pool.regions:
             for endpoint in region.endpoints:
                 for family in families(endpoint):
-                    probe = probe_of(endpoint, family)
-                    if probe is not None:
+                    for probe in probes_of(endpoint, family):
                         found[probe].add(pool.id)
     return {probe: frozenset(ids) for probe, ids in found.items()}
 

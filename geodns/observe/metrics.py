@@ -79,7 +79,7 @@ class Samples:
     kept: Values = _gauge("region_kept_ratio", "Share of its clients that load leaves it.", "pool", "region")
     paused: Values = _gauge("region_paused", "1 where an operator has paused the region.", "region")
     overrides: Values = _gauge("overrides", "What operators have set by hand.", "kind")
-    worst_case: Values = _gauge("failover_worst_case_seconds", "Failure to last right answer.", "zone")
+    worst_case: Values = _gauge("failover_worst_case_seconds", "Failure to last right answer.", "pool")
 
     database_age: Values = _gauge("database_age_seconds", "Age of a geo database.", "kind")
     database_synthetic: Values = _gauge("database_synthetic", "1 where a geo database is made up.", "kind")

@@ -22,7 +22,7 @@ from geodns.core.compile.build import build
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.fit import STREAM
-from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap, probe_of
+from geodns.core.health import Health, Probe, Result, Track, Verdict, fold, gap, probes_of
 from geodns.core.index import Index
 from geodns.core.names import to_text
 from geodns.core.place import Located
@@ -264,9 +264,7 @@ def _watched(model: Model) -> Iterator[tuple[Probe, str]]:
         for region in pool.regions:
             for endpoint in region.endpoints:
                 for family in families(endpoint):
-                    probe = probe_of(endpoint, family)
-                    if probe is not None:
-                        yield probe, region.region
+                    yield from ((probe, region.region) for probe in probes_of(endpoint, family))
 
 
 def _values(pool: Pool) -> Iterator[tuple[str, str]]:

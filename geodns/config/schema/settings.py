@@ -245,14 +245,17 @@ class ProbeSettings(Form):
     """`allow`: networks that probes may reach although they are closed by default.
 
     `suspect`: the share in percent of what was well that fails at once where the prober is to blame; 0: none.
+    `exec`: whether checks may run programs, as the user that the server runs as.
     """
 
     allow: Many[Network] = []
     suspect: Percent = 60
+    exec: Flag = False
 
 
 class LimitSettings(Form):
-    """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once.
+    """`places` are clients remembered, twice at the most; `tcp_idle` is seconds; `probes` run at once, and
+    of those that run a program, `commands`.
 
     `rate_blocks` are networks whose rate is watched, `transfers` zones under way at a time,
     `logged_queries` lines a second.
@@ -266,6 +269,7 @@ class LimitSettings(Form):
     classes: Annotated[int, whole(1, 1 << 20)] = 65536
     zone_bytes: Size = 64 << 20
     probes: Annotated[int, whole(1, 100_000)] = 256
+    commands: Annotated[int, whole(1, 1000)] = 16
     rate_blocks: Annotated[int, whole(1, 100_000_000)] = 65536
     transfers: Annotated[int, whole(1, 10_000)] = 10
     logged_queries: Annotated[int, whole(1, 1_000_000)] = 100

@@ -151,10 +151,30 @@ _RECORDS = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT")
 _RCODES = ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL", "NOTAUTH")
 
 
+_KINDS = ("http", "https", "tcp", "tls", "dns", "icmp", "exec", "follow")
+
+
+MAX_ARGUMENT = 4096
+
+
+def _argument(value: Any) -> str:
+    text = text_of(value, "an argument")
+    if len(text) > MAX_ARGUMENT or "\0" in text:
+        wrong("bad-command", f"an argument has at most {MAX_ARGUMENT} characters, and none is NUL")
+    return text
+
+
+def _need(value: Any) -> int:
+    words = {"all": 0, "any": 1}
+    text = text_of(value, "all, any or a count")
+    return words[text] if text in words else read_whole(text, 1, 1000)
+
+
 class CheckForm(Form):
     like: Given[Id] = None
-    type: Given[Annotated[str, one_of("http", "https", "tcp", "tls", "dns", "icmp")]] = None
+    type: Given[Annotated[str, one_of(*_KINDS)]] = None
     port: Given[Port] = None
+    probe: Given[Host] = None
     interval: Interval = 3.0
     retry_interval: Given[Interval] = None
     timeout: Interval = 2.0
@@ -177,6 +197,9 @@ class CheckForm(Form):
     rcode: Annotated[str, one_of(*_RCODES)] = "NOERROR"
     answer: Given[Text] = None
     transport: Annotated[str, one_of("udp", "tcp")] = "udp"
+    command: Annotated[Many[Annotated[str, Reads(_argument, {"type": "string"})]], Field(max_length=64)] = []
+    of: Many[Id] = []
+    need: Annotated[int, Reads(_need, {"type": ["integer", "string"], "pattern": r"^(all|any|\d+)$"})] = 0
 
 
 def _shape(value: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from geodns.core.health import Health, Verdict
 from geodns.core.loads import Gauge
+from geodns.core.observations import ALWAYS_UP
 from geodns.core.overrides import DOWN, NOTHING, WHOLE, Override, Setting
-from geodns.core.world import ALWAYS_UP
 from geodns.model import Endpoint, Minimum, Pool, PoolRegion
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import aiohttp
 
 from geodns.core.health import Outcome, Probe
-from geodns.monitor.probes import dns, http, icmp, tcp, tls
+from geodns.monitor.probes import command, dns, http, icmp, tcp, tls
 from geodns.monitor.probes.failure import describe
 from geodns.monitor.probes.vetting import Vetting
 
@@ -22,13 +22,21 @@ _RESOLVER_THREADS = 8
 class Prober:
     """Probes an endpoint once. One for a whole monitor; made anywhere, used in one event loop.
 
+    `commands`: programs that exec checks run at a time; 0: they may not.
     `allowed`: networks open to probes although they are closed by default (`vetting`). `authorities`
     is the context that verifies certificates (default: the system's); checks with `verify: false` get one
     that accepts any.
     """
 
-    def __init__(self, allowed: Iterable[str] = (), authorities: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        allowed: Iterable[str] = (),
+        authorities: ssl.SSLContext | None = None,
+        *,
+        commands: int = 0,
+    ) -> None:
         self._vetting = Vetting(allowed)
+        self._commands = asyncio.Semaphore(commands) if commands else None
         self._verifying = authorities or ssl.create_default_context()
         self._trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._trusting.check_hostname = False
@@ -39,6 +47,14 @@ class Prober:
 
     async def __call__(self, p: Probe) -> Outcome:
         """What it finds within `check.timeout` seconds, resolving a host name included."""
+        if p.check.kind != "exec":
+            return await self._within(p)
+        if self._commands is None:
+            return Outcome(False, "not allowed: programs are not run (probes.exec)")
+        async with self._commands:  # the time that is waited for others is not the endpoint's
+            return await self._within(p)
+
+    async def _within(self, p: Probe) -> Outcome:
         try:
             async with asyncio.timeout(p.check.timeout):
                 address = await self._resolve(p)
@@ -60,6 +76,8 @@ class Prober:
                 return await dns.probe(p, address)
             case "icmp":
                 return await icmp.probe(p, address)
+            case "exec":
+                return await command.probe(p, address)
         if self._session is None:
             self._session = http.open_session()
         return await http.probe(p, address, self._session, tls_context)
