@@ -325,6 +325,7 @@ class Server:
             gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
             await self.operations.end_overrides()
             self.operations.end_reports()
+            self.operations.predictor.recent.tick(self, time.time())
 
     async def _follow_files(self) -> None:
         """Reload when the system tells of a change, and when a look finds one that it did not tell of.

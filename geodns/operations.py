@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from geodns.core.world import Batch, Lifted, Overridden, World, apply, due
 from geodns.errors import GeodnsError, StoreError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
+from geodns.predicting import Predictor
 from geodns.samples import Totals, samples
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Operations:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._totals = Totals()
+        self.predictor = Predictor(server)
 
     def world(self) -> World:
         return self._server.world
@@ -66,6 +68,12 @@ class Operations:
         return explained(server.replay, server.sheets, server.geography, (name, rtype, client))
 
     async def change(self, asked: Asked) -> Applied:
+        applied = await self._change(asked)
+        if not asked.dry_run:
+            return applied
+        return replace(applied, prediction=await self.predictor.predict(applied.before, applied.after))
+
+    async def _change(self, asked: Asked) -> Applied:
         server = self._server
         async with server.changing:
             before, now = server.world, time.time()
@@ -168,6 +176,8 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+        self.predictor.recent.note(self._server.sheets, time.time())
+        self.predictor.recent.forget()
 
 
 def _failover(found: tuple[Failover, ...], budget: float) -> Mapping[str, object]:

@@ -84,6 +84,7 @@ def samples(server: Server, totals: Totals) -> Samples:
             ("rate blocks",): limiter.displaced if limiter else 0,
             ("logged queries",): server.query_log.left_out + sum(udp.stats.unshown for udp in server.udp),
             ("log lines",): server.lines_lost(),
+            ("recent queries",): server.operations.predictor.recent.left_out,
         },
         limited={(outcome,): limiter.outcomes[outcome] for outcome in OUTCOMES} if limiter else {},
         rate_blocks={(): limiter.watched} if limiter else {},

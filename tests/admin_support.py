@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from geodns.admin.control import Applied, Readiness
+from geodns.admin.control import Applied, Prediction, Readiness
 from geodns.admin.feed import Feed
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
@@ -90,6 +90,7 @@ class FakeControl:
         self.state = world_of("cn-south cn-north eu-west", ((NEAREST,), False))
         self.is_ready = Readiness(True, "remembered verdicts")
         self.failing: Exception | None = None
+        self.prediction: Prediction | None = None
         self.calls: list[Asked] = []
         self.entries: list[Entry] = []
         self.events = Feed("run1", kept=4)
@@ -126,7 +127,8 @@ class FakeControl:
         self.calls.append(asked)
         if not asked.dry_run:
             self.state = after
-        return Applied(before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken))
+        rules = tuple(b.rule for b in broken)
+        return Applied(before, batch, after, NOW, NOW + 15, rules, self.prediction if asked.dry_run else None)
 
     def report(self, load: Load) -> None:
         self._fail()

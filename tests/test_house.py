@@ -42,6 +42,7 @@ APP = (
     "offline",
     "operations",
     "outages",
+    "predicting",
     "preparing",
     "samples",
     "sampling",

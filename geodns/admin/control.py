@@ -10,6 +10,7 @@ from geodns.admin.feed import Feed
 from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Probe, Track
 from geodns.core.loads import Load
+from geodns.core.prediction import Shift
 from geodns.core.verbs import Asked
 from geodns.core.world import Batch, World
 
@@ -23,11 +24,34 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """A prediction by one way of weighing clients: the whole weight, what moves, and how many pairs of pool
+    and policy there was no time for.
+    """
+
+    weight: float
+    shifts: tuple[Shift, ...]
+    left_off: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a change would do, by the IPv4 addresses that databases know, and by the queries that were counted
+    in a `window` of (since, until), Unix seconds.
+    """
+
+    networks: Basis
+    queries: Basis
+    window: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """Changes that are persisted and in the answers; of a dry run, that would be. Times are Unix seconds.
 
     `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
     `caches_clear_at`: when the last resolver has forgotten the old. `overruled`: the rules that it breaks.
+    `prediction`: of a dry run.
     """
 
     before: World
@@ -36,6 +60,7 @@ class Applied:
     effective_at: float
     caches_clear_at: float
     overruled: tuple[str, ...] = ()
+    prediction: Prediction | None = None
 
 
 class Control(Protocol):

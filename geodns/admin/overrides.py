@@ -11,6 +11,7 @@ from aiohttp import web
 from geodns.admin.body import answer, bad, duration, flag, mapping, read, stamp, tags, text
 from geodns.admin.control import Applied
 from geodns.admin.keys import CLOCK, CONTROL
+from geodns.admin.prediction import predicted
 from geodns.admin.problems import ProblemError
 from geodns.core.overrides import DOWN, FORCE, KINDS, PAUSE, UP, Override, Subject, value_text
 from geodns.core.verbs import Asked, Change, known, read_weight, require, tag_of
@@ -178,6 +179,8 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
     told: dict[str, object] = (
         {"overruled": list(applied.overruled), **when} if applied.overruled else {**when}
     )
+    if applied.prediction is not None:
+        told["prediction"] = predicted(applied.prediction)
     return {"dry_run": True, **told} if asked.dry_run else told
 
 

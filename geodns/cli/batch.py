@@ -17,6 +17,7 @@ from geodns.cli.changing import (
     tell_overruled,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+from geodns.cli.prediction import tell_prediction
 
 _VERBS = {
     "pause": ({"set": "pause"}, 1),
@@ -52,6 +53,7 @@ def batch(
     tell_overruled(found)
     if dry_run:
         say(f"nothing is changed; else all of it would be: {', '.join(changes)}")
+        tell_prediction(found)
     else:
         say(f"{', '.join(changes)}: in the answers since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")

@@ -187,6 +187,12 @@ class Sheets:
                     self.open_answers[pool] += answered
                 self._settled[key] = (slot, self.tally[slot])
 
+    def counts(self) -> Iterator[tuple[tuple[str, str, Order], int, int]]:
+        """For each answer set (pool id, policy id, order), its counter, and what that has counted."""
+        for (sheet, number), (slot, _) in self._settled.items():
+            spec, order = self.specs[sheet], self.classes[self.sheets[sheet].plan].orders[number]
+            yield (spec.pool, spec.policy, order), slot, self.tally[slot]
+
     def _odds_of(self, sheet: int, number: int) -> Odds:
         spec = self.specs[sheet]
         order = self.classes[self.sheets[sheet].plan].orders[number]
