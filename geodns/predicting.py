@@ -24,6 +24,7 @@ PART, PARTS = 600.0, 6  # seconds of a part of the hour; how many are kept
 NOTED = 60.0  # seconds between two looks at the counters
 MAX_KEYS = 5_000  # (pool, policy, order) in a part, and in a prediction
 SECONDS = 5.0  # for weighing by addresses
+MAX_WEIGHED = 20_000  # (pool, policy, order) weighed so; beyond it pairs are left off
 MAX_PLANS = 64  # whose weights are kept
 
 Key = tuple[str, str, Order]
@@ -99,7 +100,7 @@ class Predictor:
         weights: Counter[Key] = Counter()
         left_off, until = 0, time.monotonic() + SECONDS
         for pair in pairs:
-            if time.monotonic() > until:
+            if time.monotonic() > until or len(weights) >= MAX_WEIGHED:
                 left_off += 1
                 continue
             for order, addresses in self._weigh(_plan(after, *pair)).items():

@@ -195,7 +195,7 @@ class TestRecent:
         assert (sum(recent.counted()[1].values()), recent.left_out) == (1, 1)
 
 
-async def test_both_ways_of_weighing(lab: Lab) -> None:
+async def test_both_ways_of_weighing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     for network in ("10.0.1.0/24", "10.1.1.0/24", "10.1.2.0/24", "10.2.3.0/24"):
         lab.ask("www.z.test", subnet=network)
     geography = SimpleNamespace(locate=Atlas(PLACES, {}, ()).locate)
@@ -206,6 +206,9 @@ async def test_both_ways_of_weighing(lab: Lab) -> None:
     assert found.networks.weight == sum(ip_network(network).num_addresses for network in PLACES)
     assert by_addresses.moves == (("b", "a", pytest.approx((1 << 15) / found.networks.weight)),)
     assert (found.queries.weight, by_queries.moves) == (4, (("b", "a", 0.5),))
+    monkeypatch.setattr("geodns.predicting.MAX_WEIGHED", 0)
+    bounded = await predictor.predict(lab.world, after(lab.world, PAUSE, "b"))
+    assert (bounded.networks.shifts, bounded.networks.left_off) == ((), 1)
     again = await predictor.predict(lab.world, lab.world)
     assert (again.networks.shifts, again.queries.shifts) == ((), ()), "no pool is touched"
 
