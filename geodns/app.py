@@ -44,7 +44,6 @@ from geodns.observe.log import setup
 from geodns.operations import Operations
 from geodns.outages import Outages
 from geodns.preparing import Prepared, catch_up, prepare, relocate
-from geodns.reports import Reports
 from geodns.returning import Returns
 from geodns.sampling import QueryLog
 from geodns.secondaries import Secondaries
@@ -114,11 +113,11 @@ class Server:
         ]
         self.verdicts = Verdicts(self.apply, lambda: self.world, self.store, settings)
         self.monitor = self.verdicts.monitor
-        self.reports = Reports()
-        self.heartbeats = Heartbeats(settings, os.environ, self.monitor, self.reports, self.started)
         self.journal = Journal(self.store, self.started)
         self.returns = Returns(self)
         self.operations = Operations(self)
+        report = self.operations.report
+        self.heartbeats = Heartbeats(settings, os.environ, self.monitor, report, self.started)
         self.admin = AdminServer(self.operations, load_token(settings.admin.token_file))
 
     # life
@@ -343,6 +342,8 @@ class Server:
             self.now = int(time.time())
             gc.collect(1)  # while old clients are forgotten, the interpreter's own count sees no new ones
             self.returns.tick()
+            self.operations.end_reports()
+            self.operations.predictor.recent.tick(self, time.time())
 
     async def _follow_files(self) -> None:
         """Reload when the system tells of a change, and when a look finds one that it did not tell of.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from geodns.config.schema.settings import Settings
 from geodns.config.secrets import heartbeat_secrets
@@ -17,27 +17,30 @@ from geodns.core.heartbeats import (
     probes_told,
     require_fresh,
 )
+from geodns.core.loads import Load
 from geodns.core.world import World
 from geodns.errors import GeodnsError
 from geodns.monitor.schedule import Monitor
-from geodns.reports import Reports
 
 
 class Heartbeats:
-    """`results` counts them by what became of them; `started` is when the server did, in Unix seconds."""
+    """`results` counts them by what became of them; `started` is when the server did, in Unix seconds.
+
+    `report` takes the load that an endpoint tells, which holds for as long as its silence does not count.
+    """
 
     def __init__(
         self,
         settings: Settings,
         environ: Mapping[str, str],
         monitor: Monitor,
-        reports: Reports,
+        report: Callable[[Load], None],
         started: float,
     ) -> None:
         self.results: Counter[str] = Counter()
         self._secrets = heartbeat_secrets(settings.heartbeats.keys, environ)
         self._monitor = monitor
-        self._reports = reports
+        self._report = report
         self._started = started
         self._newest: dict[str, float] = {}  # by subject: `at` of the newest one; those heard last behind
 
@@ -52,7 +55,7 @@ class Heartbeats:
     def take(self, world: World, key: str, beat: Heartbeat, now: float) -> Health:
         """Let a heartbeat that was signed with `key` count; the health that its endpoint has then.
 
-        Raises UnknownSubject, UnexpectedError, StaleError.
+        Raises UnknownSubject, UnexpectedError, StaleError, GeodnsError for a load that cannot be.
         """
         try:
             probes = probes_told(world, beat.subject, key)
@@ -60,6 +63,9 @@ class Heartbeats:
         except GeodnsError as error:
             self.results["stale" if isinstance(error, StaleError) else "unexpected"] += 1
             raise
+        if beat.load is not None:
+            lasts = max(probe.check.interval * probe.check.fall for probe in probes)
+            self._report(Load(beat.subject, beat.load, beat.capacity, now, now + lasts))
         self._remember(beat, now)
         said = "draining" if beat.draining else f"heartbeat of {now - beat.at:.1f} s ago"
         outcome = Outcome(not beat.draining, said, draining=beat.draining)
@@ -68,8 +74,6 @@ class Heartbeats:
         if not told:
             raise UnexpectedError(f"{beat.subject} is not watched yet")
         self.results["taken"] += 1
-        if beat.load is not None or beat.capacity is not None:
-            self._reports.reported(beat.subject, beat.load, beat.capacity, now)
         return told[0]
 
     def _remember(self, beat: Heartbeat, now: float) -> None:

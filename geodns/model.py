@@ -177,10 +177,22 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class Shed:
+    """Between `low` and `high` percent of its capacity a region gives up clients, from none to all; how many
+    changes at most once in `settle` seconds.
+    """
+
+    low: int = 80
+    high: int = 100
+    settle: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """One service. `id` is `web` when shared, `gslb.example.com/web` when a zone's own.
 
     `answers` None means all. `backup` holds addresses (text) for when_all_down `backup`.
+    `shed` None: a region keeps its clients whatever its load.
     `panic`: the percent of healthy ones below which health is ignored (None: never while a region serves).
     `regions` keeps the order of the file. `targets` tells a pool of names from one of addresses. `guards` are
     all that hold here; they decide no answer, so that two pools are the same without regard to them.
@@ -195,6 +207,7 @@ class Pool:
     when_all_down: AllDown = AllDown.SERVE
     backup: tuple[str, ...] = ()
     panic: int | None = None
+    shed: Shed | None = Shed()
     guards: tuple[Guard, ...] = field(default=(), compare=False)
     failback: Failback = Failback()
     position: Position = field(default=NOWHERE, compare=False)

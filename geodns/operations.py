@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
@@ -22,9 +22,11 @@ from geodns.core.explain import Client, explain
 from geodns.core.failover import Failover
 from geodns.core.guard import Refused, guard
 from geodns.core.health import Health, Probe, Track
-from geodns.core.heartbeats import Heartbeat, Report
+from geodns.core.heartbeats import Heartbeat
+from geodns.core.loads import Load
 from geodns.core.overrides import pauses
 from geodns.core.replay import Replay
+from geodns.core.reports import expired, report
 from geodns.core.returns import FAILBACK, course
 from geodns.core.rules import Broken
 from geodns.core.steer.odds import failing_open
@@ -33,6 +35,7 @@ from geodns.core.world import Batch, World, apply
 from geodns.errors import DiskError, GeodnsError
 from geodns.geo.locate import Geography
 from geodns.observe.metrics import exposition
+from geodns.predicting import Predictor
 from geodns.samples import Totals, samples
 from geodns.store.state import MAX_OVERRIDES, MAX_PLANS
 
@@ -51,6 +54,7 @@ class Operations:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._totals = Totals()
+        self.predictor = Predictor(server)
 
     def world(self) -> World:
         return self._server.world
@@ -67,6 +71,14 @@ class Operations:
         return explained(server.replay, server.sheets, server.geography, (name, rtype, client))
 
     async def change(self, asked: Asked) -> Applied:
+        applied = await self._change(asked)
+        if not asked.dry_run:
+            return applied
+        before = applied.before
+        after, _ = apply(before, at_their_end(applied.batch))
+        return replace(applied, prediction=await self.predictor.predict(before, after))
+
+    async def _change(self, asked: Asked) -> Applied:
         server = self._server
         async with server.changing:
             before, now = server.world, time.time()
@@ -92,6 +104,15 @@ class Operations:
             rules = tuple(b.rule for b in broken)
             return Applied(before, batch, after, now, now + max(ttls, default=0), rules, volatile)
 
+    def report(self, load: Load) -> None:
+        self._server.apply(report(self._server.world, load))
+
+    def end_reports(self) -> None:
+        """Forget the loads whose time is over."""
+        over = expired(self._server.world, time.time())
+        if over is not None:
+            self._server.apply(over)
+
     async def _take(self, batch: Batch, entries: list[Entry], *, volatile: bool = False) -> bool:
         """Onto the disk with the audit's entries, then into the answers; whether it is on the disk."""
         try:
@@ -113,9 +134,6 @@ class Operations:
 
     def heartbeat(self, key: str, beat: Heartbeat, now: float) -> Health:
         return self._server.heartbeats.take(self._server.world, key, beat, now)
-
-    def reports(self) -> Mapping[str, Report]:
-        return self._server.reports.all()
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         return await self._server.journal.read(wanted, limit)
@@ -159,6 +177,8 @@ class Operations:
     def book(self) -> None:
         """Keep the counts of a table that goes out of service."""
         self._totals.book(self._server)
+        self.predictor.recent.note(self._server.sheets, time.time())
+        self.predictor.recent.forget()
 
 
 def _unwritten(server: Server) -> Mapping[str, object] | None:

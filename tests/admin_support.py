@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from geodns.admin.control import Applied, Readiness
+from geodns.admin.control import Applied, Prediction, Readiness
 from geodns.admin.feed import Feed
 from geodns.core.audit import NO_HASH, Entry, Page, Proof, Wanted, chained
 from geodns.core.guard import guard
 from geodns.core.health import Health, Probe, Result, Track, Verdict, probes_of
-from geodns.core.heartbeats import Heartbeat, Report, is_signed
+from geodns.core.heartbeats import Heartbeat, is_signed
+from geodns.core.loads import Load
 from geodns.core.overrides import PAUSE, Override
+from geodns.core.reports import report
 from geodns.core.verbs import Asked, at_their_end, overruled, planned
 from geodns.core.world import Loaded, Observed, Overridden, Ttls, World, apply
 from geodns.errors import GeodnsError
@@ -92,6 +94,7 @@ class FakeControl:
         self.state = world_of("cn-south cn-north eu-west", ((NEAREST,), False))
         self.is_ready = Readiness(True, "remembered verdicts")
         self.failing: Exception | None = None
+        self.prediction: Prediction | None = None
         self.calls: list[Asked] = []
         self.beats: list[tuple[str, Heartbeat, float]] = []
         self.refusing = False  # the disk, what may be volatile
@@ -131,9 +134,9 @@ class FakeControl:
         self.calls.append(asked)
         if not asked.dry_run:
             self.state = after
-        return Applied(
-            before, batch, after, NOW, NOW + 15, tuple(b.rule for b in broken), volatile=self.refusing
-        )
+        rules = tuple(b.rule for b in broken)
+        prediction = self.prediction if asked.dry_run else None
+        return Applied(before, batch, after, NOW, NOW + 15, rules, self.refusing, prediction)
 
     def volatile(self) -> Collection[tuple[str, str]]:
         return self.unwritten
@@ -146,8 +149,9 @@ class FakeControl:
         self.beats.append((key, beat, now))
         return Health(Verdict.UP, NOW, 0.0, "1 of 1: heartbeat")
 
-    def reports(self) -> Mapping[str, Report]:
-        return {"cn-south:web:gz-1": Report(70.0, None, NOW)}
+    def report(self, load: Load) -> None:
+        self._fail()
+        self.state, _ = apply(self.state, report(self.state, load))
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:
         self._fail()

@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from geodns.core.compile.rdata import type_number
 from geodns.core.compile.sheets import Sheets, Widest
 from geodns.core.edns import Subnet
 from geodns.core.health import Health, Probe, Verdict, probes_of
+from geodns.core.loads import Load
 from geodns.core.overrides import DOWN, DRAIN, FORCE, HOLD, PAUSE, RAMP, UP, WEIGHT, Override
 from geodns.core.place import Located, Place
 from geodns.core.replay import STREAM, Hooks, Replay
+from geodns.core.reports import expired, report
 from geodns.core.slopes import Slope
 from geodns.core.terms import Terms
 from geodns.core.verbs import read_weight, require
@@ -44,7 +47,7 @@ LINES = {
 }
 CARRIER_KEYS = {"asn", "organization", "isp"}
 
-_STATE = ("down", "unknown", "doubt", "paused", "weight", "force", "drain", "ramp", "held", "now")
+_STATE = ("down", "unknown", "doubt", "paused", "weight", "force", "drain", "ramp", "held", "load", "now")
 
 Places = Mapping[str, Mapping[str, Any]]
 
@@ -169,7 +172,7 @@ class Lab:
         `#port` behind it where only the probes of that port are meant;
         `doubt`: such to the second until which it is in doubt; `paused`: subjects, or subject to end;
         `weight`: subject to weight; `force`: subject to up or down; `drain`, `ramp`: subject to the percent
-        it has, or 0; `held`: subjects; `now`.
+        it has, or 0; `held`: subjects; `load`: subject to load, or to load and capacity; `now`.
         """
         unheard = set(told) - set(_STATE)
         assert not unheard, f"a state has no {unheard}"
@@ -200,6 +203,13 @@ class Lab:
             *map(Overridden, wanted),
         )
         self.now = told.get("now", 1000)
+        forgotten = expired(self.world, inf)
+        self.take(*[forgotten] if forgotten else [])
+        for subject, text in told.get("load", {}).items():
+            load, *capacity = map(float, text if isinstance(text, list) else [text])
+            self.take(
+                report(self.world, Load(subject, load, next(iter(capacity), None), self.now, self.now + 60))
+            )
 
     def probes(self, ref: str) -> list[Probe]:
         """The probes that a reference of `state` means."""

@@ -14,7 +14,9 @@ from core_support import Lab
 
 from geodns.core import names
 from geodns.core.health import Health, Verdict
+from geodns.core.loads import Load
 from geodns.core.overrides import DOWN, DRAIN, FORCE, HOLD, KINDS, PAUSE, RAMP, UP, WEIGHT, Override, Subject
+from geodns.core.reports import report
 from geodns.core.slopes import down, up
 from geodns.core.world import Batch, Event, Lifted, Observed, Overridden
 from geodns.model import (
@@ -254,14 +256,21 @@ def lifted(lab_: Lab, chance: Random) -> Lifted:
 
 
 def event(lab_: Lab, chance: Random) -> Event:
-    """Something that happens to a lab's world: verdicts, an override, its end, both at once."""
-    match chance.randrange(5):
+    """Something that happens to a lab's world: verdicts, an override, its end, both at once, a load."""
+    match chance.randrange(6):
         case 0:
             return Overridden(override(lab_.model.pools, chance, lab_.now))
         case 1:
             return lifted(lab_, chance)
         case 2:
             return Batch((lifted(lab_, chance), Overridden(override(lab_.model.pools, chance, lab_.now))))
+        case 3:
+            pool_ = chance.choice(tuple(lab_.model.pools.values()))
+            subject = str(Subject(chance.choice(pool_.regions).region, chance.choice(("", pool_.id))))
+            capacity = chance.choice((None, 100))
+            return report(
+                lab_.world, Load(subject, chance.randrange(0, 2000), capacity, lab_.now, lab_.now + 60)
+            )
         case _:
             watched = sorted(lab_.world.pools_of, key=lambda p: p.id)
             chosen: Mapping[Any, Health] = {

@@ -137,9 +137,3 @@ async def test_heartbeats_that_drip_leave_room_for_people(start: Start) -> None:
         writer.close()
     await asyncio.sleep(0.3)
     assert (await send(served, BEAT)).status == 200
-
-
-async def test_what_endpoints_report_is_shown_beside_the_checks(api: Api) -> None:
-    assert (await api("GET", "/api/v1/health")).body["reports"] == [
-        {"endpoint": "cn-south:web:gz-1", "load": 70.0, "capacity": None, "at": "2023-11-14T22:13:20.000Z"}
-    ]

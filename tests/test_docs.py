@@ -81,6 +81,8 @@ def _says(cell: str, default: object) -> bool:
             return written == str(default).lower()
         case 0:
             return cell in ("the pool's", "`all`")
+        case int() if written.endswith("%"):
+            return written == f"{default}%"
         case int() | float():
             return parse(written) == default
         case zone_schema.Minimum(count=count):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +25,13 @@ from geodns.core.heartbeats import (
     require_fresh,
     sign,
 )
+from geodns.core.loads import Load
 from geodns.core.world import Loaded, World, apply
 from geodns.errors import ConfigError
 from geodns.heartbeats import Heartbeats
 from geodns.model import Check
 from geodns.monitor.probes import Prober
 from geodns.monitor.schedule import Monitor
-from geodns.reports import Reports
 
 SECRET = b"0123456789abcdef"
 BEAT = Check("heartbeat", interval=10.0, timeout=0.0, fall=3, rise=2, key="agents")
@@ -282,15 +281,15 @@ class TestWiring:
     def world(self, tmp_path: Path) -> World:
         return apply(World(), Loaded(read(tmp_path, ZONES)))[0]
 
-    async def _listening(self, world: World, tmp_path: Path) -> tuple[Heartbeats, Monitor, Reports]:
+    async def _listening(self, world: World, tmp_path: Path) -> tuple[Heartbeats, Monitor, list[Load]]:
         (tmp_path / "geodns.yaml").write_text("heartbeats: {keys: {agents: {env: SECRET}}}")
         settings = load_settings(tmp_path / "geodns.yaml", {}, {})
         fake = Fake()
         fake.bad |= {probe.address for probe in world.pools_of}
         await fake.monitor.set_probes(frozenset(world.pools_of))
-        reports = Reports()
+        reports: list[Load] = []
         environ = {"SECRET": SECRET.decode()}
-        return Heartbeats(settings, environ, fake.monitor, reports, EPOCH - 60), fake.monitor, reports
+        return Heartbeats(settings, environ, fake.monitor, reports.append, EPOCH - 60), fake.monitor, reports
 
     async def test_it_counts_for_all_of_an_endpoint_s_addresses(self, world: World, tmp_path: Path) -> None:
         heard, monitor, reports = await self._listening(world, tmp_path)
@@ -298,8 +297,8 @@ class TestWiring:
         assert heard.take(world, "agents", beat, EPOCH).verdict is Verdict.UP
         up = {p.address for p, t in monitor.snapshot().items() if t.health.verdict is Verdict.UP}
         assert up == {"192.0.2.1", "2001:db8::1"}
-        told = reports.all()["south:web:s1"]
-        assert (told.load, told.capacity, told.at) == (70.0, 100.0, EPOCH)
+        check = next(probe.check for probe in world.pools_of if probe.address == "192.0.2.1")
+        assert reports == [Load("south:web:s1", 70.0, 100.0, EPOCH, EPOCH + check.interval * check.fall)]
         assert heard.results == {"taken": 1}
         await monitor.stop()
 
@@ -329,18 +328,11 @@ class TestWiring:
             heard.take(world, "agents", Heartbeat("south:web:s1", EPOCH + 200), EPOCH + 301)
         await monitor.stop()
 
-    def test_reports_are_bounded_and_what_falls_out_is_counted(self) -> None:
-        reports = Reports(most=2)
-        for subject in ("a", "b", "a", "c"):
-            reports.reported(subject, 1.0, None, time.time())
-        assert list(reports.all()) == ["a", "c"]
-        assert reports.dropped == 1
-
     async def test_a_key_without_a_usable_secret_is_told_before_anything_starts(self, tmp_path: Path) -> None:
         (tmp_path / "geodns.yaml").write_text("heartbeats: {keys: {a: {env: SHORT}, b: {env: NONE}}}")
         settings = load_settings(tmp_path / "geodns.yaml", {}, {})
         with pytest.raises(ConfigError) as told:
-            Heartbeats(settings, {"SHORT": "x" * 15}, Fake().monitor, Reports(), 0.0)
+            Heartbeats(settings, {"SHORT": "x" * 15}, Fake().monitor, list[Load]().append, 0.0)
         assert [str(problem) for problem in told.value.problems] == [
             "SHORT: a secret for heartbeats has at least 16 octets (openssl rand -hex 32 makes one)",
             "NONE: the variable is not set, but geodns.yaml takes a secret from it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from random import Random
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodns.core.health import Health, Verdict
+from geodns.core.loads import Gauge
 from geodns.core.overrides import (
     DRAIN,
     FORCE,
@@ -40,6 +41,7 @@ class Weather:
 
     health: dict[tuple[str, int], Health]
     overrides: list[Override]
+    gauges: dict[str, Gauge] = field(default_factory=dict)
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         if endpoint.check is None:
@@ -48,6 +50,9 @@ class Weather:
 
     def setting(self, pool: str, region: str) -> Setting:
         return setting_in(settings_of({(o.kind, o.subject): o for o in self.overrides}), pool, region)
+
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        return self.gauges.get(region)
 
     def on(self, kind: str, *subjects: str) -> int | None:
         """The value of the override on the first of these subjects that has one."""
@@ -86,10 +91,12 @@ class Weather:
     def share(self, region: str) -> Fraction:
         """How much of its clients a region keeps."""
         set_ = self.on(WEIGHT, f"{region}:p", region)
-        share = 100 if set_ is None else set_
+        percent = 100 if set_ is None else set_
         for subject in (region, f"{region}:p"):
-            share = max(1, share * self.left(subject) // 100)
-        return Fraction(share, 100)
+            percent = max(1, percent * self.left(subject) // 100)
+        if region in self.gauges:
+            percent = max(1, percent * self.gauges[region].keep // 100)
+        return Fraction(percent, 100)
 
 
 @dataclass
@@ -123,7 +130,19 @@ def scene(seed: int) -> Scene:
     family = 0 if pool.targets else chance.choice((4, 6))
     overrides = [worlds.override({"p": pool}, chance, 1000) for _ in range(count)]
     unique = {(o.kind, o.subject): o for o in overrides}
-    return Scene(pool, tuple(groups), Weather(health, [*unique.values()]), family)
+    known = chance.choice((0.0, 0.0, 0.7, 1.0))
+    gauges = {
+        r.region: Gauge(
+            chance.choice((10, 100, 1000)), chance.randrange(0, 110, 5), chance.choice((100, 85)), 0
+        )
+        for r in pool.regions
+        if chance.random() < known
+    }
+    return Scene(pool, tuple(groups), Weather(health, [*unique.values()], gauges), family)
+
+
+def gauge(chance: Random) -> Gauge:
+    return Gauge(chance.choice((10, 100, 1000)), chance.randrange(0, 110, 5), chance.choice((100, 85)), 0.0)
 
 
 def answers(endpoint: Endpoint, family: int) -> bool:
@@ -208,6 +227,7 @@ class Oracle:
             serving = [[(r, s) for r, s in step if self.available(r, free=free)] for step in open_]
             if any(serving):
                 return self.one_by_one(serving, [({UP}, True), ({UP}, False)][: 2 - free])
+            self.weather = replace(self.weather, gauges={})
         if self.pool.when_all_down is AllDown.NODATA:
             return {}
         if self.pool.when_all_down is AllDown.BACKUP:
@@ -229,7 +249,14 @@ class Oracle:
         for allowed, free in circles:
             found: dict[str, Fraction] = {}
             left = Fraction(1)
-            for step, group in zip(steps, self.order, strict=True):
+            for number, (step, group) in enumerate(zip(steps, self.order, strict=True)):
+                behind = self.spare([r.region for step in steps[1:] for r, _ in step])
+                if number == 1 and behind:
+                    by_id = {r.region: r for r in self.pool.regions}
+                    calm = Oracle(Scene(self.pool, self.order, replace(self.weather, gauges={}), self.family))
+                    told = calm.tell([(by_id[r], share) for r, share in behind.items()], False, allowed, free)
+                    found |= {value_: share * left for value_, share in told.items()}
+                    break
                 kept = max((self.weather.share(r.region) for r, _ in step), default=Fraction(0))
                 told = self.tell(step, group.by_weight, allowed, free)
                 found |= {value_: share * left * kept for value_, share in told.items()}
@@ -239,6 +266,16 @@ class Oracle:
             if found:
                 return {value_: share / sum(found.values()) for value_, share in found.items()}
         return {}
+
+    def spare(self, regions: list[str]) -> dict[str, int]:
+        """Percent of what all together can bear beside; nothing where that of one of them is not known."""
+        gauges = [self.weather.gauges.get(region) for region in regions]
+        known = [gauge for gauge in gauges if gauge is not None]
+        if len(known) < len(gauges):
+            return {}
+        units = [gauge.capacity * max(0, 100 - gauge.used) for gauge in known]
+        units = units if any(units) else [gauge.capacity for gauge in known]
+        return {r: max(1, 100 * u // sum(units)) for r, u in zip(regions, units, strict=True) if u}
 
     def tell(
         self, regions: list[tuple[PoolRegion, int]], by_weight: bool, allowed: set[Verdict], free: bool
@@ -378,7 +415,7 @@ def test_odds_change_no_sooner_than_they_say(seed: int) -> None:
         replace(o, value=o.slope.at(o.since, soonest - 1e-6) if o.slope and soonest > 1000 else o.value)
         for o in left
     ]
-    later = decide(seen.pool, seen.order, Weather(flipped, left), seen.family)
+    later = decide(seen.pool, seen.order, Weather(flipped, left, seen.weather.gauges), seen.family)
     assert shares_of(later) == shares_of(odds)
 
 

@@ -9,7 +9,9 @@ from typing import Protocol
 from geodns.admin.feed import Feed
 from geodns.core.audit import Page, Proof, Wanted
 from geodns.core.health import Health, Probe, Track
-from geodns.core.heartbeats import Heartbeat, Report
+from geodns.core.heartbeats import Heartbeat
+from geodns.core.loads import Load
+from geodns.core.prediction import Shift
 from geodns.core.verbs import Asked
 from geodns.core.world import Batch, World
 
@@ -23,12 +25,34 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """A prediction by one way of weighing clients: the whole weight, what moves, and how many pairs of pool
+    and policy there was no time for.
+    """
+
+    weight: float
+    shifts: tuple[Shift, ...]
+    left_off: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a change would do, by the IPv4 addresses that databases know, and by the queries that were counted
+    in a `window` of (since, until), Unix seconds.
+    """
+
+    networks: Basis
+    queries: Basis
+    window: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """Changes that are persisted and in the answers; of a dry run, that would be. Times are Unix seconds.
 
     `before` and `after` are the worlds on both sides. `effective_at`: when the answers had it;
     `caches_clear_at`: when the last resolver has forgotten the old. `overruled`: the rules that it breaks.
-    `volatile`: they are not persisted, because the disk refuses.
+    `volatile`: they are not persisted, because the disk refuses. `prediction`: of a dry run.
     """
 
     before: World
@@ -38,6 +62,7 @@ class Applied:
     caches_clear_at: float
     overruled: tuple[str, ...] = ()
     volatile: bool = False
+    prediction: Prediction | None = None
 
 
 class Control(Protocol):
@@ -75,11 +100,14 @@ class Control(Protocol):
         """
         ...
 
-    def reports(self) -> Mapping[str, Report]:
-        """What endpoints report of themselves, by subject."""
-
     def volatile(self) -> Collection[tuple[str, str]]:
         """Kind and subject of the overrides that are set or lifted in memory only."""
+        ...
+
+    def report(self, load: Load) -> None:
+        """Take in a load. It is in the answers when this returns, and forgotten when its time is over or the
+        server ends. Raises UnknownSubject, GeodnsError.
+        """
         ...
 
     async def audit(self, wanted: Wanted, limit: int) -> Page:

@@ -22,15 +22,10 @@ async def _health(request: web.Request) -> web.Response:
     control = request.app[CONTROL]
     tracks = sorted(control.tracks().items(), key=_badness)
     deciding = users(control.world().pools)
-    reports = control.reports()
     return answer(
         {
             "checks": [_check(probe, track, deciding.get(probe, [])) for probe, track in tracks[:MAX_CHECKS]],
             "left_off": max(0, len(tracks) - MAX_CHECKS),
-            "reports": [
-                {"endpoint": subject, "load": r.load, "capacity": r.capacity, "at": stamp(r.at)}
-                for subject, r in list(reports.items())[:MAX_CHECKS]
-            ],
         }
     )
 

@@ -12,6 +12,7 @@ from geodns.admin.body import answer, bad, bad_query, duration, flag, mapping, r
 from geodns.admin.control import Applied, Control
 from geodns.admin.keys import CLOCK, CONTROL
 from geodns.admin.planning import KEYS, plan_told, span
+from geodns.admin.prediction import predicted
 from geodns.admin.problems import ProblemError
 from geodns.core.overrides import (
     DOWN,
@@ -245,6 +246,8 @@ def _when(applied: Applied, asked: Asked) -> dict[str, object]:
     told: dict[str, object] = (
         {"overruled": list(applied.overruled), **when} if applied.overruled else {**when}
     )
+    if applied.prediction is not None:
+        told["prediction"] = predicted(applied.prediction)
     if asked.dry_run:
         return {"dry_run": True, **told}
     return told | ({"volatile": applied.volatile} if asked.volatile else {})

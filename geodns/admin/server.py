@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from geodns.admin import audit, events, explain, health, heartbeat, metrics, overrides, regions, status
+from geodns.admin import audit, events, explain, health, heartbeat, loads, metrics, overrides, regions, status
 from geodns.admin.auth import allowed
 from geodns.admin.body import dress
 from geodns.admin.control import Control
@@ -161,7 +161,9 @@ def _application(
     app[CONTROL] = control
     app[CLOCK] = clock
     app[STREAMS] = Streams()
-    for resource in (regions, overrides, audit, events, status, health, heartbeat, explain, metrics):
+    for resource in (
+        regions, overrides, loads, audit, events, status, health, heartbeat, explain, metrics,
+    ):  # fmt: skip
         resource.add_routes(app)
     app.freeze()
     return app

@@ -22,6 +22,7 @@ from geodns.cli.force import force_down, force_up
 from geodns.cli.heartbeat import heartbeat
 from geodns.cli.import_ import import_
 from geodns.cli.lift import lift
+from geodns.cli.loads import load, loads
 from geodns.cli.log import log
 from geodns.cli.overrides import overrides
 from geodns.cli.pause import pause
@@ -45,7 +46,7 @@ app = typer.Typer(
 app.add_typer(demo, name="demo")
 for verb in (
     serve, check, explain, ask, schema, status, regions, overrides, pause, resume, drain, ramp, weight,
-    force_up, force_down, lift, batch, log, events, heartbeat, import_, export, simulate,
+    force_up, force_down, lift, batch, load, loads, log, events, heartbeat, import_, export, simulate,
 ):  # fmt: skip
     app.command(verb.__name__.rstrip("_").replace("_", "-"))(verb)
 

@@ -19,6 +19,7 @@ from geodns.cli.changing import (
     warn_volatile,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+from geodns.cli.prediction import tell_prediction
 
 _VERBS = {
     "pause": ({"set": "pause"}, 1),
@@ -57,6 +58,7 @@ def batch(
     tell_overruled(found)
     if dry_run:
         say(f"nothing is changed; else all of it would be: {', '.join(changes)}")
+        tell_prediction(found)
     else:
         say(f"{', '.join(changes)}: in the answers since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import typer
 
 from geodns.cli.common import Output, connect, moment, say, segment
+from geodns.cli.prediction import tell_prediction
 
 SubjectArgument = Annotated[
     str, typer.Argument(metavar="SUBJECT", help="REGION, REGION:POOL or REGION:POOL:ENDPOINT.")
@@ -136,6 +137,7 @@ def tell(
     if found.get("dry_run"):
         say(f"nothing is changed; else {state} {until}: {found['reason']}")
         tell_overruled(found)
+        tell_prediction(found)
         return
     say(f"{state} {until}: {found['reason']}")
     tell_overruled(found)

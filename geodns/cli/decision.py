@@ -42,6 +42,7 @@ def _sections(found: Found) -> Iterator[tuple[str, list[Sequence[object]]]]:
         yield "nearest", [(f"measured from the client's {found['nearest_from']}",)]
     if found.get("stage"):
         yield "stage", [(_STAGES.get(found["stage"], found["stage"]),)]
+    yield "capacity", [_capacity(region) for region in found.get("capacity") or []]
     yield "panic", _panic(found.get("panic") or {})
     yield "regions", [_region(region, str(found.get("stage"))) for region in found.get("regions") or []]
     yield "endpoints", [_endpoint(endpoint) for endpoint in found.get("endpoints") or []]
@@ -118,6 +119,15 @@ def _group(number: int, group: Found) -> Sequence[object]:
     else:
         text = ", ".join(f"{region} {weight}" for region, weight in shares)
     return number, text, "(implied)" if group.get("implied") else ""
+
+
+def _capacity(region: Found) -> Sequence[object]:
+    if region.get("capacity") is None:
+        return region.get("region"), "told by nobody"
+    if region.get("used") is None:
+        return region.get("region"), f"{region['capacity']}, its load is not known: as if it told no capacity"
+    kept = f", keeps {region['keeps']}% of its clients" if region.get("keeps") != 100 else ""
+    return region.get("region"), f"{region['capacity']}, {region['used']}% in use{kept}"
 
 
 def _panic(panic: Found) -> list[Sequence[object]]:

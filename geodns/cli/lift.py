@@ -21,6 +21,7 @@ from geodns.cli.changing import (
 )
 from geodns.cli.changing import lift as lift_one
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+from geodns.cli.prediction import tell_prediction
 
 
 def lift(
@@ -62,6 +63,7 @@ def lift(
         say(f"{subject} has no {kind} set by hand")
     elif dry_run:
         say(f"nothing is changed; else the {kind} of {subject} would be lifted")
+        tell_prediction(found)
     else:
         say(f"the {kind} of {subject} is lifted since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")

@@ -15,6 +15,7 @@ from geodns.cli.changing import (
     warn_volatile,
 )
 from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+from geodns.cli.prediction import tell_prediction
 
 
 def resume(
@@ -37,6 +38,7 @@ def resume(
         say(f"{subject} was not paused")
     elif dry_run:
         say(f"nothing is changed; else {subject} would serve again")
+        tell_prediction(found)
     else:
         say(f"{subject} serves again since {moment(found['effective_at'])}")
         say(f"known to all resolvers by {moment(found['caches_clear_at'])}")

@@ -91,7 +91,7 @@ def _read_zones(
     hosts = Hosts({apex: records for apex, (_, records, _) in zones.items()})
     for apex, (sheet, records, soa) in zones.items():
         consistency.judge(apex, records, pools.built, zones, findings)
-        times.judge(sheet, records, soa, findings)
+        times.judge(sheet, records, soa, pools.built, findings)
         if sheet.head is not None and sheet.head.soa.mname is not None:
             hosts.judge_mname(soa.mname, sheet.document.position(("soa", "mname")), findings)
     hosts.judge(findings)

@@ -10,12 +10,13 @@ from geodns.config.checks import NEED_PORT, Checks
 from geodns.config.findings import Findings
 from geodns.config.guards import Guards
 from geodns.config.policies import NEAREST, Policies
+from geodns.config.schema.guards import ShedForm
 from geodns.config.schema.zones import BackupForm, EndpointForm, FailbackForm, PoolForm, PoolRegionForm
 from geodns.config.tables import Entry, Tables
 from geodns.config.yaml import Loc
 from geodns.core import names
 from geodns.core.compile.rdata import name as rdata_name
-from geodns.model import AllDown, Check, Endpoint, Failback, Pick, Pool, PoolRegion
+from geodns.model import AllDown, Check, Endpoint, Failback, Pick, Pool, PoolRegion, Shed
 
 
 class Pools:
@@ -55,6 +56,7 @@ class Pools:
             when_all_down=down,
             backup=backup,
             panic=form.panic,
+            shed=_shed(form),
             guards=self._guards.of(entry),
             failback=_failback(form),
             position=entry.position,
@@ -64,6 +66,7 @@ class Pools:
         if entry.whole:
             self._judge_families(pool)
             self._judge_panic(pool, entry)
+            self._judge_shed(pool, entry)
         return pool
 
     def _region(self, entry: Entry, name: str, form: PoolRegionForm, check: Check | None) -> PoolRegion:
@@ -180,6 +183,12 @@ class Pools:
             message = "nothing here is checked, so that nothing is ever taken for down"
             self._findings.warning("meaningless", message, at, "give the pool a `check`")
 
+    def _judge_shed(self, pool: Pool, entry: Entry) -> None:
+        if pool.shed is not None and pool.shed.low >= pool.shed.high:
+            message = f"shedding begins at {pool.shed.low}% and is to be over at {pool.shed.high}%"
+            at = entry.document.position((*entry.loc, "shed"))
+            self._findings.error("out-of-range", message, at, "`low` is less than `high`")
+
 
 @dataclass(frozen=True, slots=True)
 class _Where:
@@ -207,3 +216,8 @@ def _all_down(form: PoolForm) -> tuple[AllDown, tuple[str, ...]]:
     if isinstance(form.when_all_down, BackupForm):
         return AllDown.BACKUP, tuple(dict.fromkeys(form.when_all_down.backup))
     return AllDown(form.when_all_down), ()
+
+
+def _shed(form: PoolForm) -> Shed | None:
+    shed = form.shed
+    return Shed(shed.low, shed.high, shed.settle) if isinstance(shed, ShedForm) else None

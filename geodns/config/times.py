@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from geodns.config.findings import Findings
 from geodns.config.records import Records
 from geodns.config.sheets import Sheet
-from geodns.model import RRset, Soa, Steer
+from geodns.model import Pool, RRset, Soa, Steer
 
 WEEK = 604800  # beyond which resolvers are told to cap a TTL (RFC 8767 §4)
 LONG_NEGATIVE = 10800  # RFC 2308 §5
 
 
-def judge(sheet: Sheet, records: Records, soa: Soa, findings: Findings) -> None:
+def judge(sheet: Sheet, records: Records, soa: Soa, pools: Mapping[str, Pool], findings: Findings) -> None:
     assert sheet.head is not None
     hint = "RFC 8767 §4: resolvers should keep nothing longer than 604800 s"
     if sheet.head.ttl > WEEK:
@@ -21,7 +23,20 @@ def judge(sheet: Sheet, records: Records, soa: Soa, findings: Findings) -> None:
     for item in held:
         if item.ttl > WEEK and item.ttl != sheet.head.ttl:
             findings.warning("long-ttl", f"a TTL of {item.ttl} s is over a week", item.position, hint)
+    for steer in records.steers.values():
+        _judge_shed(steer, pools[steer.pool], findings)
     _judge_soa(sheet, soa, findings)
+
+
+def _judge_shed(steer: Steer, pool: Pool, findings: Findings) -> None:
+    """Load that does not show yet what was shed before would make a region shed more and more."""
+    known = any(region.capacity is not None for region in pool.regions)
+    if known and pool.shed is not None and pool.shed.settle < 2 * steer.ttl:
+        message = (
+            f"pool '{pool.id}' may shed anew after {pool.shed.settle:g} s, while caches hold {steer.ttl} s"
+        )
+        hint = f"lower the ttl, or raise `settle` of `shed` to {2 * steer.ttl}s"
+        findings.warning("quick-shed", message, steer.position, hint)
 
 
 def _judge_soa(sheet: Sheet, soa: Soa, findings: Findings) -> None:

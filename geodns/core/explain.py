@@ -96,6 +96,7 @@ def explain(
         "order": _order(ordered),
         "nearest_from": ordered.nearest_from,
         "stage": odds.stage.value,
+        "capacity": _capacity(world.pools[spec.pool], world),
         "panic": _panic(world.pools[spec.pool], world),
         "regions": [asdict(looked) for looked in odds.looked],
         "endpoints": _endpoints(world, spec, odds),
@@ -150,6 +151,23 @@ def _order(ordered: Ordered) -> list[dict[str, object]]:
             "implied": 0 <= ordered.implied <= index,
         }
         for index, group in enumerate(ordered.order)
+    ]
+
+
+def _capacity(pool: Pool, world: World) -> list[dict[str, object]]:
+    """How much of each region is in use, where anything is known of that."""
+    gauges = {region.region: world.gauge(pool.id, region.region) for region in pool.regions}
+    if not any(gauges.values()) and all(region.capacity is None for region in pool.regions):
+        return []
+    return [
+        {
+            "region": region.region,
+            "capacity": gauge.capacity if gauge else region.capacity,
+            "used": gauge.used if gauge else None,
+            "keeps": gauge.keep if gauge else None,
+        }
+        for region in pool.regions
+        for gauge in (gauges[region.region],)
     ]
 
 

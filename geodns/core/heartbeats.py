@@ -34,15 +34,6 @@ class Heartbeat:
     capacity: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an endpoint last said of its load and capacity; `at` is when that was heard, in Unix seconds."""
-
-    load: float | None
-    capacity: float | None
-    at: float
-
-
 class StaleError(GeodnsError):
     """A heartbeat that does not count: it was heard before, or its time is not the present."""
 

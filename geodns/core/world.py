@@ -12,12 +12,14 @@ from math import inf
 from typing import NamedTuple, TypeVar
 
 from geodns.core.health import Health, Probe, probes_of
+from geodns.core.loads import Gauge, Load
 from geodns.core.observations import verdict
 from geodns.core.overrides import Override, Setting, Subject, setting_in, settings_of
 from geodns.core.plans import Plan
 from geodns.model import Endpoint, Model, Policy, Pool, Region
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Ttls(NamedTuple):
@@ -79,7 +81,17 @@ class Batch:
 
 Made = Overridden | Lifted
 Done = Made | Planned | Dropped
-Event = Loaded | Observed | Done | Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Loads by subject, and the gauges by (pool, region) that they come to; None: not known any more."""
+
+    loads: Mapping[str, Load | None]
+    gauges: Mapping[tuple[str, str], Gauge | None]
+
+
+Event = Loaded | Observed | Done | Batch | Reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,7 @@ class World:
     of them (Unix seconds); both follow from them.
 
     `steered`: the (pool id, policy id) pairs that names are steered by, with at most three such names each.
-    `ttls`: those of the names of each pool that has any.
+    `ttls`: those of the names of each pool that has any. `loads` and `gauges`: see `Reported`.
     """
 
     regions: Mapping[str, Region] = field(default_factory=dict)
@@ -103,6 +115,8 @@ class World:
     steered: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     ttls: Mapping[str, Ttls] = field(default_factory=dict)
     next_at: float = inf
+    loads: Mapping[str, Load] = field(default_factory=dict)
+    gauges: Mapping[tuple[str, str], Gauge] = field(default_factory=dict)
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         """The health that stands for an endpoint's address of a family (4, 6; 0 for a target)."""
@@ -111,6 +125,10 @@ class World:
     def setting(self, pool: str, region: str) -> Setting:
         """What operators set that holds for a pool's region."""
         return setting_in(self.settings, pool, region)
+
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        """How much of a pool's region is in use, where that is known."""
+        return self.gauges.get((pool, region))
 
     def paused(self, region: str) -> Override | None:
         """The pause of a whole region."""
@@ -178,6 +196,24 @@ def apply(world: World, event: Event) -> tuple[World, frozenset[str]]:
             return _change(world, (event,))
         case Batch(changes):
             return _change(world, changes)
+        case Reported(loads, gauges):
+            return _report(world, loads, gauges)
+
+
+def _report(
+    world: World, loads: Mapping[str, Load | None], gauges: Mapping[tuple[str, str], Gauge | None]
+) -> tuple[World, frozenset[str]]:
+    moved = {key: gauge for key, gauge in gauges.items() if gauge is not world.gauges.get(key)}
+    reported = replace(
+        world,
+        loads=_put(world.loads, loads),
+        gauges=_put(world.gauges, moved) if moved else world.gauges,
+    )
+    return reported, frozenset(pool for pool, _ in moved)
+
+
+def _put(known: Mapping[K, V], new: Mapping[K, V | None]) -> Mapping[K, V]:
+    return {key: value for key, value in {**known, **new}.items() if value is not None}
 
 
 def _load(world: World, files: Loaded) -> tuple[World, frozenset[str]]:
@@ -192,6 +228,11 @@ def _load(world: World, files: Loaded) -> tuple[World, frozenset[str]]:
         steered=files.steered,
         ttls=files.ttls,
         health={p: h for p, h in world.health.items() if p in watched},
+        gauges={
+            (pool, region): gauge
+            for (pool, region), gauge in world.gauges.items()
+            if pool in model.pools and model.pools[pool].region(region)
+        },
     )
     return loaded, frozenset(model.pools)
 
@@ -243,6 +284,7 @@ def differing(before: World, after: World) -> frozenset[str]:
         found.update(under(after, subject))
     for id in _differing(before.plans, after.plans):
         found.update(under(after, (after.plans.get(id) or before.plans[id]).subject))
+    found.update(pool for pool, _ in _differing(before.gauges, after.gauges) if pool in after.pools)
     return frozenset(found)
 
 

@@ -76,6 +76,8 @@ class Samples:
     endpoints: Values = _gauge("endpoints", "Endpoint addresses by verdict.", "pool", "region", "verdict")
     available: Values = _gauge("region_available", "1 where a pool's region may serve.", "pool", "region")
     failing_open: Values = _gauge("pool_failing_open", "1 while health is of no account in it.", "pool")
+    used: Values = _gauge("region_used_ratio", "Share of its capacity in use, in steps.", "pool", "region")
+    kept: Values = _gauge("region_kept_ratio", "Share of its clients that load leaves it.", "pool", "region")
     paused: Values = _gauge("region_paused", "1 where an operator has paused the region.", "region")
     overrides: Values = _gauge("overrides", "What operators have set by hand.", "kind")
     unwritten: Values = _gauge(

@@ -170,8 +170,8 @@ def test_an_endpoint_says_that_it_is_there_drains_and_falls_silent(shop: Shop) -
     told = shop.beat("--draining", "--load", "70", "--capacity", "100")
     assert told.stdout == "east:shop.example/beat:e1 is down: draining\n"
     assert shop.server.answers("beat.shop.example") == [WEST], "in the answers when the call returns"
-    [report] = shop.server.api("GET", "/api/v1/health")[1]["reports"]
-    assert (report["endpoint"], report["load"], report["capacity"]) == ("east:shop.example/beat:e1", 70, 100)
+    [report] = shop.server.api("GET", "/api/v1/loads")[1]["reports"]
+    assert (report["subject"], report["load"], report["capacity"]) == ("east:shop.example/beat:e1", 70, 100)
     assert "is down" in shop.beat().stdout
     assert "is up" in shop.beat().stdout, "rise is 2"
     heard = time.monotonic()

@@ -1,4 +1,4 @@
-"""The forms of what protects a pool: from operators in haste."""
+"""The forms of what protects a pool: from operators in haste, and from load."""
 
 # ruff: noqa: RUF012 - pydantic copies defaults
 
@@ -7,7 +7,20 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from geodns.config.schema.types import Form, Given, Id, Many, Reads, read_whole, text_of, wrong
+from pydantic import Discriminator, Tag
+
+from geodns.config.schema.types import (
+    Form,
+    Given,
+    Id,
+    Interval,
+    Many,
+    Reads,
+    one_of,
+    read_whole,
+    text_of,
+    wrong,
+)
 
 MAX_CAPACITY = 1_000_000_000
 
@@ -33,6 +46,22 @@ def read_percent(value: Any, low: int, high: int) -> int:
 
 def percent(low: int, high: int) -> Reads:
     return Reads(lambda value: read_percent(value, low, high), {"type": "string", "pattern": r"^\d+ *%$"})
+
+
+class ShedForm(Form):
+    low: Annotated[int, percent(1, 200)] = 80
+    high: Annotated[int, percent(1, 200)] = 100
+    settle: Interval = 60.0
+
+
+def _shape(value: Any) -> str:
+    return "<mapping>" if isinstance(value, dict | ShedForm) else "<name>"
+
+
+ShedRef = Annotated[
+    Annotated[str, one_of("none"), Tag("<name>")] | Annotated[ShedForm, Tag("<mapping>")],
+    Discriminator(_shape),
+]
 
 
 class GuardForm(Form):

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
-from geodns.config.schema.guards import MAX_CAPACITY, GuardForm, percent
+from geodns.config.schema.guards import MAX_CAPACITY, GuardForm, ShedForm, ShedRef, percent
 from geodns.config.schema.types import (
     MAX_WEIGHT,
     Address,
@@ -304,6 +304,7 @@ class PoolForm(Form):
     answers: Answers = 1
     when_all_down: AllDownRef = "serve"
     panic: Given[Annotated[int, percent(1, 100)]] = None
+    shed: ShedRef = ShedForm()
     guard: GuardForm = GuardForm()
     failback: FailbackRef = "auto"
     regions: Annotated[dict[Id, PoolRegionForm], Field(min_length=1)]

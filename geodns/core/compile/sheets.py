@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from geodns.core.compile.bodies import FAMILY, SheetSpec, answer_set
 from geodns.core.edns import Subnet, plain
 from geodns.core.health import Health
+from geodns.core.loads import Gauge
 from geodns.core.overrides import Setting
 from geodns.core.place import Located, Place, Uses
 from geodns.core.steer.odds import Odds, Outlook, Stage, decide, outlook_of
@@ -186,6 +187,12 @@ class Sheets:
                     self.open_answers[pool] += answered
                 self._settled[key] = (slot, self.tally[slot])
 
+    def counts(self) -> Iterator[tuple[tuple[str, str, Order], int, int]]:
+        """For each answer set (pool id, policy id, order), its counter, and what that has counted."""
+        for (sheet, number), (slot, _) in self._settled.items():
+            spec, order = self.specs[sheet], self.classes[self.sheets[sheet].plan].orders[number]
+            yield (spec.pool, spec.policy, order), slot, self.tally[slot]
+
     def _odds_of(self, sheet: int, number: int) -> Odds:
         spec = self.specs[sheet]
         order = self.classes[self.sheets[sheet].plan].orders[number]
@@ -225,3 +232,6 @@ class _Conditions:
 
     def setting(self, pool: str, region: str) -> Setting:
         return self._world.setting(pool, region)
+
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        return self._world.gauge(pool, region)

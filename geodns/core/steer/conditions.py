@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from geodns.core.health import Health, Verdict
+from geodns.core.loads import Gauge
 from geodns.core.observations import ALWAYS_UP
 from geodns.core.overrides import DOWN, NOTHING, WHOLE, Override, Setting
 from geodns.model import Endpoint, Minimum, Pool, PoolRegion
@@ -18,9 +19,11 @@ class Conditions(Protocol):
 
     def setting(self, pool: str, region: str) -> Setting: ...
 
+    def gauge(self, pool: str, region: str) -> Gauge | None: ...
+
 
 class AllUp:
-    """Conditions under which nothing is down and nothing is set: what depends on the files alone."""
+    """Conditions under which nothing is down, set or reported: what depends on the files alone."""
 
     def health_of(self, endpoint: Endpoint, family: int) -> Health:
         return ALWAYS_UP
@@ -28,10 +31,13 @@ class AllUp:
     def setting(self, pool: str, region: str) -> Setting:
         return NOTHING
 
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Heedless:
-    """Conditions with what operators set, and without regard to what probes found and find."""
+    """Conditions with what operators set, and without regard to what was found out or reported."""
 
     conditions: Conditions
 
@@ -42,6 +48,9 @@ class Heedless:
         found = self.conditions.setting(pool, region)
         return found if found is NOTHING else found.free()
 
+    def gauge(self, pool: str, region: str) -> Gauge | None:
+        return None
+
 
 @dataclass(slots=True)
 class Site:
@@ -50,10 +59,18 @@ class Site:
     here: PoolRegion
     setting: Setting
     conditions: Conditions
+    gauge: Gauge | None = None
 
     @classmethod
     def of(cls, pool: Pool, region: PoolRegion, conditions: Conditions) -> Site:
-        return cls(region, conditions.setting(pool.id, region.region), conditions)
+        where = pool.id, region.region
+        return cls(region, conditions.setting(*where), conditions, conditions.gauge(*where))
+
+    @property
+    def share(self) -> int:
+        """The percent of its clients that the region keeps: what operators set, less what it sheds."""
+        share = self.setting.share
+        return share if self.gauge is None else max(1, share * self.gauge.keep // WHOLE)
 
     @property
     def paused(self) -> bool:

@@ -7,8 +7,9 @@ failure), `reduced` (what `minimum_healthy` withheld), `unprobed` (what was neve
 of an endpoint while a healthier one beside it is there. Below its `panic` share a pool skips them all: what
 operators did not take out serves as if it were up.
 
-A region whose weight is lowered by hand keeps that share of its clients; the group keeps the largest share of
-its regions, and the next group that can serve takes the rest.
+A region whose weight is lowered by hand, or which sheds load, keeps that share of its clients; the group
+keeps the largest share of its regions, and the next group that can serve takes the rest. Where the load of
+all that serve behind the first group is known they take it together, by what each can bear beside.
 """
 
 from __future__ import annotations
@@ -156,15 +157,22 @@ def _decide(pool: Pool, order: Order, conditions: Conditions, family: int) -> Od
     for stage in _stages(pool):
         looked.clear()
         parts: list[_Part] = []
+        decisive = order
+        if stage is not Stage.AVAILABLE:  # nothing is shed onto a makeshift
+            sites = {region: replace(site, gauge=None) for region, site in sites.items()}
         for index, group in enumerate(order):
+            rest = _rest(order, sites, looked) if index == 1 else None
+            if rest is not None:
+                parts.append(rest)
+                break
             chosen = _serving(group, index, sites, stage, looked)
             if chosen:
-                parts.append(_Part(index, group, chosen, max(site.setting.share for site, _ in chosen)))
+                parts.append(_Part(index, group, chosen, max(site.share for site, _ in chosen)))
                 if parts[-1].share == WHOLE:
+                    # Who comes back further down the order changes an answer only where that is a makeshift.
+                    decisive = order[: index + 1] if stage is Stage.AVAILABLE else order
                     break
         if parts:
-            # Who comes back further down the order changes an answer only where that is a makeshift.
-            decisive = order[: index + 1] if stage is Stage.AVAILABLE else order
             members, split = _told(parts, stage, family)
             return Odds(members, stage, parts[0].number, _change_at(decisive, sites), tuple(looked), split)
     change_at = _change_at(order, sites)
@@ -192,6 +200,32 @@ def _serving(
         if not seen.dropped:
             chosen.append((site, share))
     return chosen
+
+
+def _rest(order: Order, sites: Mapping[str, Site], looked: list[Looked]) -> _Part | None:
+    """All that serve behind the first group as one, by what each can bear beside; by capacity where nobody
+    can bear more. None where that is not known of one of them.
+    """
+    seen: list[Looked] = []
+    chosen = [
+        site
+        for index, group in enumerate(order[1:], 1)
+        for site, _ in _serving(group, index, sites, Stage.AVAILABLE, seen)
+    ]
+    gauges = [site.gauge for site in chosen if site.gauge is not None]
+    if not chosen or len(gauges) < len(chosen):
+        return None
+    spare = [gauge.spare for gauge in gauges]
+    if not any(spare):
+        spare = [gauge.capacity for gauge in gauges]
+    full = {site.here.region for site, units in zip(chosen, spare, strict=True) if not units}
+    looked += [replace(one, dropped="no capacity to spare") if one.region in full else one for one in seen]
+    shares = [
+        (replace(site, gauge=None), max(1, WHOLE * units // sum(spare)))  # it sheds nothing of what is left
+        for site, units in zip(chosen, spare, strict=True)
+        if units
+    ]
+    return _Part(1, Group(()), shares, WHOLE)
 
 
 def available(pool: Pool, region: PoolRegion, conditions: Conditions) -> bool:
@@ -232,7 +266,7 @@ def _look(site: Site, index: int, stage: Stage) -> Looked:
         dropped = f"{healthy} of {len(able)} healthy, needs {needed}"
     elif stage is Stage.AVAILABLE and site.setting.hold is not None:
         dropped = f"held out: {site.setting.hold.reason}"
-    return Looked(here.region, index, healthy, len(able), needed, dropped, site.setting.share)
+    return Looked(here.region, index, healthy, len(able), needed, dropped, site.share)
 
 
 def _may(site: Site, endpoint: Endpoint, stage: Stage) -> bool:
@@ -279,9 +313,9 @@ def _able(parts: list[_Part], stage: Stage, family: int) -> list[_Able]:
 
 
 def _having(chosen: list[tuple[Site, int]], turn: Stage, family: int) -> _Able:
-    unit = WHOLE if all(site.setting.share == WHOLE for site, _ in chosen) else 1
+    unit = WHOLE if all(site.share == WHOLE for site, _ in chosen) else 1
     by_region = [(site, share, _tier(site, turn, family)) for site, share in chosen]
-    return [(s, share * s.setting.share // unit, serving) for s, share, serving in by_region if serving]
+    return [(s, share * s.share // unit, serving) for s, share, serving in by_region if serving]
 
 
 def _weigh(able: _Able, *, by_weight: bool) -> _Weighed:
@@ -291,7 +325,7 @@ def _weigh(able: _Able, *, by_weight: bool) -> _Weighed:
     if len(able) == 1:
         return [(site, e, w) for site, _, serving in able for e, w in serving]
     if by_weight:
-        return [(site, e, w * site.setting.share) for site, _, serving in able for e, w in serving]
+        return [(site, e, w * site.share) for site, _, serving in able for e, w in serving]
     sums = [sum(w for _, w in serving) for _, _, serving in able]
     common = lcm(*sums) if sums else 1
     return [
