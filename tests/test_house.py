@@ -33,6 +33,7 @@ ROOMS = (
 # app's wiring, and what it is made of
 APP = (
     "agreement",
+    "alarms",
     "app",
     "doors",
     "journal",
@@ -41,7 +42,6 @@ APP = (
     "native",
     "offline",
     "operations",
-    "outages",
     "preparing",
     "samples",
     "sampling",
@@ -54,6 +54,7 @@ APP = (
 FLOORS = {
     "": 0,
     "errors": 0,
+    "programs": 0,
     "_native": 1,
     "model": 1,
     "core": 2,
