@@ -26,11 +26,14 @@ log = structlog.get_logger("geodns")
 
 
 class Journal:
-    """`lost` counts entries for which there was no room; `errors` writes that failed."""
+    """`lost` counts entries for which there was no room; `errors` writes that failed; `problem` is why the
+    last one did, if it did.
+    """
 
     def __init__(self, store: Store, started: float) -> None:
         self.lost = 0
         self.errors = 0
+        self.problem = ""
         self._store = store
         self._started = started
         self._waiting: deque[Entry] = deque()
@@ -100,8 +103,10 @@ class Journal:
         except StoreError as error:
             self.give_back(taken)
             self.errors += 1
+            self.problem = str(error)
             log.error("the audit is not written", why=str(error), waiting=len(self._waiting))
             return False
+        self.problem = ""
         return True
 
     async def read(self, wanted: Wanted, limit: int) -> Page:

@@ -142,7 +142,14 @@ class Operations:
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,
+            "alarms": server.alarms.counts(),
         }
+
+    def alarms(self) -> Mapping[str, object]:
+        return self._server.alarms.told()
+
+    async def test_alarms(self) -> list[dict[str, object]]:
+        return await self._server.alarms.test()
 
     def metrics(self) -> bytes:
         return exposition(samples(self._server, self._totals))

@@ -1,4 +1,4 @@
-"""Programs of the operator's, run without a shell and bounded in every respect but time, which is the caller's.
+"""Programs of the operator's, run without a shell, and bounded in every respect but time: the caller's.
 
 A program is the head of a process group of its own: that ends with it, or when whoever runs it is cancelled.
 """

@@ -69,6 +69,14 @@ class Control(Protocol):
         """Whether the audit's chain holds, and a row that was noted is in it. Raises StoreError."""
         ...
 
+    def alarms(self) -> Mapping[str, object]:
+        """The whole of `GET /api/v1/alarms`, fit for JSON."""
+        ...
+
+    async def test_alarms(self) -> list[dict[str, object]]:
+        """Send every hook a test alarm; what came of it."""
+        ...
+
     def metrics(self) -> bytes:
         """The metrics in the Prometheus text format."""
         ...

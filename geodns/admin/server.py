@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from geodns.admin import audit, explain, health, metrics, overrides, regions, status
+from geodns.admin import alarms, audit, explain, health, metrics, overrides, regions, status
 from geodns.admin.auth import allowed
 from geodns.admin.control import Control
 from geodns.admin.keys import CLOCK, CONTROL
@@ -155,7 +155,7 @@ def _application(
     )
     app[CONTROL] = control
     app[CLOCK] = clock
-    for resource in (regions, overrides, audit, status, health, explain, metrics):
+    for resource in (regions, overrides, audit, status, health, alarms, explain, metrics):
         resource.add_routes(app)
     app.freeze()
     return app

@@ -89,7 +89,7 @@ def _told(state: object) -> str:
     if "kind" in state:
         until = f" until {moment(state['until'])}" if state.get("until") else ""
         return f"{state['kind']} {state.get('value', '')}".strip() + until
-    for key in ("verdict", "rule"):
+    for key in ("verdict", "rule", "alarm"):
         if key in state:
             return str(state[key])
     if "problems" in state:

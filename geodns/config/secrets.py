@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import stat
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from geodns.config.schema.settings import KeyForm, SecretForm, Settings
+from geodns.config.schema.settings import KeyForm, SecretForm, Settings, WebhookForm
 from geodns.errors import ConfigError, Position, Problem, Severity
 
 MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
@@ -35,7 +35,8 @@ def read_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
 
 def exposed(settings: Settings) -> list[Problem]:
     """A warning for each secret whose file every user of the machine can read."""
-    forms = [*(key.secret for key in settings.transfer.keys.values()), settings.cookies.secrets]
+    keys, hooks = settings.transfer.keys.values(), settings.alarms.webhooks
+    forms = [*(key.secret for key in keys), settings.cookies.secrets, *(hook.secret for hook in hooks)]
     files = [form.file for form in forms if form is not None and form.file is not None]
     message = "every user of this machine can read this secret"
     return [
@@ -82,6 +83,11 @@ def cookie_secrets(form: SecretForm, environ: Mapping[str, str]) -> tuple[bytes,
             message = f"line {number} is no secret of 32 hex digits"
             _refuse(source, message, "openssl rand -hex 16 makes one")
     return tuple(bytes.fromhex(line.decode()) for line in lines)
+
+
+def webhook_secrets(forms: Sequence[WebhookForm], environ: Mapping[str, str]) -> list[bytes | None]:
+    """What each webhook is signed with, None: nothing. Raises ConfigError where one cannot be had."""
+    return [None if form.secret is None else read_secret(form.secret, environ) for form in forms]
 
 
 def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:

@@ -1,8 +1,8 @@
 """What an operator should know of at once: the alarms that hold, and what of them is new or over.
 
-Pure, and in three steps so that the dear one is made for few: what a pool comes to (`state_of`, only for pools
-that were touched), the alarms that hold by these states, the world and other facts (`found`), and what changed
-since the last look (`turned`).
+Pure, and in three steps so that the dear one is made for few: what a pool comes to (`state_of`, only for
+pools that were touched), the alarms that hold by these states, the world and other facts (`found`), and what
+changed since the last look (`turned`).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _starved(world: World, pool: Pool, policies: Iterable[str], out: frozenset[s
     found: dict[str, int] = {}
     for id_ in policies:
         policy = world.policies.get(id_)
-        rule = policy and starved(pool, policy, out, out)
+        rule = starved(pool, policy, out, out) if policy else None
         if rule is not None:
             found[id_] = rule
     return found

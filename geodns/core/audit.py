@@ -19,8 +19,9 @@ NO_HASH = bytes(32)  # before the first row
 SET, LIFT, EXPIRE = "set", "lift", "expire"
 REFUSE, OVERRULE = "refuse", "overrule"  # what the guard said, and that somebody knew better
 VERDICT, LOAD, REJECT = "verdict", "load", "reject"
-ACTIONS = (SET, LIFT, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT)
-MONITOR, FILES, CLOCK = "monitor", "files", "clock"  # actors that are no people
+RAISE, CLEAR = "raise", "clear"  # alarms
+ACTIONS = (SET, LIFT, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT, RAISE, CLEAR)
+MONITOR, FILES, CLOCK, WATCH = "monitor", "files", "clock", "watch"  # actors that are no people
 
 Told = Mapping[str, object]
 

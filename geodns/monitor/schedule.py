@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from geodns.core.health import Health, Outcome, Probe, Result, Track, Verdict, fold, gap
@@ -123,6 +123,13 @@ class Monitor:
 
     def snapshot(self) -> dict[Probe, Track]:
         return {probe: entry.track for probe, entry in self._entries.items()}
+
+    def certificates(self) -> Iterator[tuple[Probe, float]]:
+        """The certificates that were verified last, with the Unix seconds at which they end."""
+        for entry in self._entries.values():
+            last = entry.track.last
+            if last is not None and last.expires is not None:
+                yield entry.probe, last.expires
 
     async def stop(self) -> None:
         """Cancel everything and return when nothing runs any more."""
