@@ -89,6 +89,8 @@ class FakeControl:
         self.failing: Exception | None = None
         self.calls: list[Asked] = []
         self.entries: list[Entry] = []
+        self.held: list[dict[str, object]] = []
+        self.tested: list[dict[str, object]] = []
         self.wanted: list[tuple[Wanted, int]] = []
 
     def world(self) -> World:
@@ -135,6 +137,14 @@ class FakeControl:
         page = await self.audit(Wanted(), 1)
         wrong = "row 7 is missing" if known else ""
         return Proof(1, *page.head, wrong)
+
+    def alarms(self) -> Mapping[str, object]:
+        self._fail()
+        return {"alarms": self.held, "left_out": 0, "hooks": []}
+
+    async def test_alarms(self) -> list[dict[str, object]]:
+        self._fail()
+        return self.tested
 
     def metrics(self) -> bytes:
         return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"

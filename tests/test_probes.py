@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from probe_support import LOOPBACK, Handler, listening, silent
+from probe_support import LOOPBACK, Handler, listening, self_signed, silent
 
 from geodns.core.health import Outcome, Probe
 from geodns.model import Check
@@ -164,17 +163,7 @@ async def test_a_host_name_that_is_none(prober: Prober) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Key and self-signed certificate of www.example.com in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem"
-    )
-    names = ["-subj", "/CN=www.example.com", "-addext", "subjectAltName=DNS:www.example.com"]
-    subprocess.run(
-        [*command.split(), "-out", "cert.pem", *names], cwd=folder, check=True, capture_output=True
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
-    return both
+    return self_signed(tmp_path_factory.mktemp("tls"), "www.example.com")
 
 
 @pytest.fixture

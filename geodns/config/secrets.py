@@ -86,8 +86,19 @@ def cookie_secrets(form: SecretForm, environ: Mapping[str, str]) -> tuple[bytes,
 
 
 def webhook_secrets(forms: Sequence[WebhookForm], environ: Mapping[str, str]) -> list[bytes | None]:
-    """What each webhook is signed with, None: nothing. Raises ConfigError where one cannot be had."""
-    return [None if form.secret is None else read_secret(form.secret, environ) for form in forms]
+    """What each webhook is signed with, None: nothing. Raises ConfigError with a problem for each that cannot
+    be had.
+    """
+    found: list[bytes | None] = []
+    problems: list[Problem] = []
+    for form in forms:
+        try:
+            found.append(form.secret and read_secret(form.secret, environ))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(tuple(problems))
+    return found
 
 
 def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:
