@@ -93,7 +93,7 @@ def webhook_secrets(forms: Sequence[WebhookForm], environ: Mapping[str, str]) ->
     problems: list[Problem] = []
     for form in forms:
         try:
-            found.append(form.secret and read_secret(form.secret, environ))
+            found.append(None if form.secret is None else read_secret(form.secret, environ))
         except ConfigError as error:
             problems += error.problems
     if problems:
