@@ -1,8 +1,8 @@
 """When alarms are looked for, and who hears of them: hooks, the log, the audit, and whoever listens here.
 
 After an event only the pools that it touched are looked at, together with those of the next moment; every few
-seconds what time brings. However much happens, looking takes at most a tenth of the loop's time, and never
-more than a few milliseconds in one go.
+seconds what time brings. However much happens, looking takes at most a tenth of the loop's time, and pools are
+looked at for a few milliseconds in one go.
 """
 
 from __future__ import annotations

@@ -317,13 +317,15 @@ def turned(held: Mapping[str, Alarm], found: Iterable[Alarm], now: float) -> Tur
     for alarm in found:
         was = held.get(alarm.key)
         if was is None:
-            news[alarm.key] = replace(alarm, since=now)
+            news[alarm.key] = alarm
             continue
-        known[alarm.key] = replace(alarm, since=was.since)
+        same = was.text == alarm.text and was.severity is alarm.severity
+        known[alarm.key] = was if same else replace(alarm, since=was.since)
         if was.severity is Severity.WARNING and alarm.severity is Severity.CRITICAL:
             graver.append(known[alarm.key])
     room = max(0, MAX_HELD - len(known))
-    taken = sorted(news.values(), key=lambda alarm: alarm.severity is not Severity.CRITICAL)[:room]
+    gravest = sorted(news.values(), key=lambda alarm: alarm.severity is not Severity.CRITICAL)
+    taken = [replace(alarm, since=now) for alarm in gravest[:room]]
     over = [alarm for key, alarm in held.items() if key not in known]
     transitions = [Transition(RAISED, alarm, now) for alarm in (*graver, *taken)]
     transitions += [Transition(CLEARED, alarm, now) for alarm in over]
