@@ -1,8 +1,8 @@
 """When alarms are looked for, and who hears of them: hooks, the log, the audit, and whoever listens here.
 
-After an event only the pools that it touched are looked at, together with those of the next moment; every few
-seconds what time brings. However much happens, looking takes at most a tenth of the loop's time, and pools are
-looked at for a few milliseconds in one go.
+After an event only the pools that it touched are looked at, together with those of the next moment; every
+few seconds what time brings. However much happens, looking takes at most a tenth of the loop's time, and
+pools are looked at for a few milliseconds in one go.
 """
 
 from __future__ import annotations
@@ -223,7 +223,10 @@ class Alarms:
         for hook in self.hooks:
             hook.post(message)
         for listener in self.listeners:
-            listener(transition)
+            try:
+                listener(transition)
+            except Exception as error:  # a bug in one must not keep it from the others
+                log.error("a listener to alarms failed", exc_info=error)
 
     def _log(self, transitions: Iterable[Transition]) -> None:
         """One line for all of a kind that begin or end together."""

@@ -42,7 +42,7 @@ def test_webhooks_are_what_the_file_says(tmp_path: Path) -> None:
         ("  webhooks: [{url: 'http://a:99999/'}]", "2:20: 'http://a:99999/' is no URL"),
         ("  webhooks: [{url: 'https://me:key@a.example'}]", "2:20: a secret does not stand here"),
         ("  webhooks: [{url: 'https://a.example', secret: s}]", "2:49: a secret does not stand here"),
-        ("  webhooks: [{url: 'https://a.example', kinds: [fire]}]", "2:49: 'fire' is none of pool-failing-open"),
+        ("  webhooks: [{url: 'https://a.example', kinds: [fire]}]", "2:49: 'fire' is none of pool-failing"),
         ("  webhooks: [{secret: {env: S}}]", "2:14: .* 'url'"),
         ("  command: [page, -x]", "2:12: 'page' is no program: its whole path is needed"),
         ("  timeout: 1m", "2:12: '1m' is not between 0.1s and 10s"),

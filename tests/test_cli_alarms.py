@@ -20,9 +20,10 @@ def test_alarms_are_listed_and_counted(geodns: Geodns, running: Running) -> None
     assert json.loads(geodns("alarms", "-o", "json", "--url", running.url).out)["left_out"] == 0
 
 
-def test_status_counts_them(geodns: Geodns, running: Running) -> None:
+def test_status_counts_them(geodns: Geodns, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     for count, told in ((2, True), (0, False)):
-        running.control.status = lambda count=count: {"alarms": {"critical": count, "warning": 0}}
+        counts: dict[str, object] = {"alarms": {"critical": count, "warning": 0}}
+        monkeypatch.setattr(running.control, "status", lambda counts=counts: counts)
         rows = [line.split(None, 1) for line in geodns("status", "--url", running.url).out.splitlines()]
         assert (["ALARMS", "2 critical (geodns alarms)"] in rows) is told
 
