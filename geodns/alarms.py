@@ -234,11 +234,14 @@ class Alarms:
         for event, alarm, _ in transitions:
             alike[event, alarm.kind].append(alarm)
         for (event, kind), alarms in alike.items():
-            about = {"kind": kind, "subjects": [alarm.subject for alarm in alarms[:MAX_SHOWN]]}
+            more = max(0, len(alarms) - MAX_SHOWN)
+            about = {"kind": kind, "subjects": [alarm.subject for alarm in alarms[:MAX_SHOWN]], "more": more}
             if event == CLEARED:
-                log.info("alarm cleared", **about, more=max(0, len(alarms) - MAX_SHOWN))
+                log.info("alarm cleared", **about)
+            elif any(alarm.severity is Severity.CRITICAL for alarm in alarms):
+                log.error("alarm", **about, text=alarms[0].text)
             else:
-                log.error("alarm", **about, more=max(0, len(alarms) - MAX_SHOWN), text=alarms[0].text)
+                log.warning("alarm", **about, text=alarms[0].text)
 
     def _message(self, transition: Transition) -> Message:
         event, alarm, at = transition

@@ -159,8 +159,6 @@ class Server:
             self.secondaries.begin()
             dns = [*map(str, (*self.udp, *self.tcp))]
             log.info("answering", why=self.readiness.why, dns=dns, **self.lane.told())
-            if self.geography.synthetic:
-                log.warning("the geo databases are synthetic: for trying out, not for real clients")
             if ready is not None:
                 ready()
             await self._stop.wait()

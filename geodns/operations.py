@@ -136,13 +136,13 @@ class Operations:
             "databases": [asdict(d) for d in server.geography.describe(time.time())],
             "paused": [asdict(o) for o in server.world.overrides.values() if o.kind == PAUSE],
             "overrides": [asdict(override) for override in server.world.overrides.values()],
+            "alarms": server.alarms.counts(),
             "failing_open": [
                 id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
             ],
             "failover": slowest and asdict(slowest) | {"budget": server.settings.failover_budget},
             "probes": asdict(server.monitor.stats) | {"waiting": server.monitor.waiting},
             "prober_suspected": server.monitor.suspected,
-            "alarms": server.alarms.counts(),
         }
 
     def alarms(self) -> Mapping[str, object]:

@@ -139,6 +139,27 @@ async def test_looking_takes_a_tenth_of_the_time_whatever_happens(
     assert spent < 0.15 * (time.monotonic() - began) + 0.01
 
 
+async def test_what_a_room_says_of_itself_is_an_alarm_while_it_does(watched: Watched) -> None:
+    watched.server.journal.problem = watched.server.verdicts.problem = "the disk is full"
+    watched.server.problem = ["z.test.yaml:1:1: no zone", "z.test.yaml:2:1: nor here"]
+    watched.server.monitor.suspected = True
+    watched.alarms.touched(())
+    keys = {
+        "state-not-written:audit",
+        "state-not-written:verdicts",
+        "reload-refused:zone files",
+        "prober-suspected:prober",
+    }
+    await until(lambda: {key for _, key in watched.said} == keys)
+    watched.server.journal.problem, watched.server.problem = "", []
+    watched.alarms.touched(())
+    await until(lambda: len(watched.said) > len(keys))
+    assert set(watched.said[len(keys) :]) == {
+        ("cleared", "state-not-written:audit"),
+        ("cleared", "reload-refused:zone files"),
+    }
+
+
 async def test_a_certificate_stays_told_of_when_its_check_fails(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

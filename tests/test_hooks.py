@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from alarm_support import HANG, SECRET, Receiver, documented, receivers, script
-from probe_support import gone, self_signed
+from probe_support import gone, listening, self_signed
 
 from geodns.observe import hooks, program
 from geodns.observe.hooks import ATTEMPTS, LONGEST, Hook, Message, Outcome, Send, pause
@@ -264,3 +264,16 @@ async def test_a_program_that_takes_too_long_is_killed_with_what_it_started(
     assert await hook.test(message()) == Outcome(False, "timed out after 0.5 s")
     pid = int((tmp_path / "pid").read_text())
     assert await gone(pid), "it goes on"
+
+
+async def test_what_is_not_http_is_told_without_the_url(poster: Poster) -> None:
+    async def chat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async with listening(chat) as port:
+        outcome = await poster.hook(f"http://127.0.0.1:{port}/services/secret", None)(message())
+    assert not outcome.ok
+    assert outcome.detail.startswith("not HTTP: ")
+    assert "secret" not in outcome.detail

@@ -60,6 +60,8 @@ class Poster:
                 url, data=message.body, headers=headers, allow_redirects=False
             ) as response:
                 return _judged(response.status)
+        except aiohttp.ClientResponseError as error:  # whose text has the URL
+            return Outcome(False, printable(f"not HTTP: {error.message}")[:MAX_DETAIL])
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last of a host that is no name
             return Outcome(False, printable(str(error) or type(error).__name__)[:MAX_DETAIL])
 
