@@ -197,7 +197,7 @@ class Alarms:
 
     def _facts(self, now: float) -> Facts:
         server = self._server
-        refused = {"zone files": server.problem, "databases": server.database_problem}
+        refused = {"zones": server.problem, "databases": server.database_problem}
         unwritten = {"audit": server.journal.problem, "verdicts": server.verdicts.problem}
         return Facts(
             server.monitor.suspected,

@@ -147,7 +147,7 @@ async def test_what_a_room_says_of_itself_is_an_alarm_while_it_does(watched: Wat
     keys = {
         "state-not-written:audit",
         "state-not-written:verdicts",
-        "reload-refused:zone files",
+        "reload-refused:zones",
         "prober-suspected:prober",
     }
     await until(lambda: {key for _, key in watched.said} == keys)
@@ -156,7 +156,7 @@ async def test_what_a_room_says_of_itself_is_an_alarm_while_it_does(watched: Wat
     await until(lambda: len(watched.said) > len(keys))
     assert set(watched.said[len(keys) :]) == {
         ("cleared", "state-not-written:audit"),
-        ("cleared", "reload-refused:zone files"),
+        ("cleared", "reload-refused:zones"),
     }
 
 

@@ -169,7 +169,7 @@ def test_what_is_known_beside_the_world(lab: Lab) -> None:
     facts = Facts(
         suspected=True,
         databases=(Database("city", 31 * DAY, False), Database("asn", 30 * DAY, True)),
-        refused={"zone files": "z.test.yaml:1:1: no zone"},
+        refused={"zones": "z.test.yaml:1:1: no zone"},
         unwritten={"audit": "the disk is full"},
     )
     alarms = holding(lab.world, facts)
@@ -177,11 +177,11 @@ def test_what_is_known_beside_the_world(lab: Lab) -> None:
         "prober-suspected:prober",
         "database-old:city",
         "database-synthetic:databases",
-        "reload-refused:zone files",
+        "reload-refused:zones",
         "state-not-written:audit",
     }
     assert alarms["database-old:city"].text == "the city database is 31 days old"
-    assert "z.test.yaml:1:1: no zone" in alarms["reload-refused:zone files"].text
+    assert "z.test.yaml:1:1: no zone" in alarms["reload-refused:zones"].text
     assert "the disk is full" in alarms["state-not-written:audit"].text
 
 

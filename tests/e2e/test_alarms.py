@@ -115,7 +115,7 @@ def test_a_pool_fails_open_and_a_reload_is_refused(
     until(lambda: len(to.told()) == 4)
     assert to.told()[:2] == [
         ("raised", "pool-failing-open:shop.example/web"),
-        ("raised", "reload-refused:zone files"),
+        ("raised", "reload-refused:zones"),
     ]
     assert {event for event, _ in to.told()[2:]} == {"cleared"}
 
