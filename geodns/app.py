@@ -25,6 +25,7 @@ from geodns.admin.auth import load_token
 from geodns.admin.control import Readiness
 from geodns.admin.server import AdminServer
 from geodns.agreement import Agreement
+from geodns.alarms import Alarms
 from geodns.config.schema.settings import Listen, Settings
 from geodns.config.secrets import exposed
 from geodns.core.compile.sheets import Sheets
@@ -42,7 +43,6 @@ from geodns.loading import Reading, Request
 from geodns.observe.aside import Aside
 from geodns.observe.log import setup
 from geodns.operations import Operations
-from geodns.outages import Outages
 from geodns.preparing import Prepared, catch_up, prepare, relocate
 from geodns.returning import Returns
 from geodns.sampling import QueryLog
@@ -84,7 +84,6 @@ class Server:
         self.replay: Replay
         self._watcher = watcher
         self._loading = asyncio.Lock()
-        self.outages = Outages()
         self._asked = False  # a reload that has not begun to read
         self._found: loading.Found = frozenset()  # the files as they were when last read
         self._stop = asyncio.Event()
@@ -115,6 +114,7 @@ class Server:
         self.monitor = self.verdicts.monitor
         self.journal = Journal(self.store, self.started)
         self.returns = Returns(self)
+        self.alarms = Alarms(self, os.environ)
         self.operations = Operations(self)
         report = self.operations.report
         self.heartbeats = Heartbeats(settings, os.environ, self.monitor, report, self.started)
@@ -150,6 +150,7 @@ class Server:
                 self.verdicts.keep,
                 self.journal.keep,
                 self.returns.keep,
+                *self.alarms.work,
             ):
                 self._spawn(self._lasting(work))
             self._open(doors.waiting(self), doors.waiting(self))
@@ -166,8 +167,6 @@ class Server:
             self.secondaries.begin()
             dns = [*map(str, (*self.udp, *self.tcp))]
             log.info("answering", why=self.readiness.why, dns=dns, **self.lane.told())
-            if self.geography.synthetic:
-                log.warning("the geo databases are synthetic: for trying out, not for real clients")
             if ready is not None:
                 ready()
             await self._stop.wait()
@@ -192,6 +191,7 @@ class Server:
         await asyncio.gather(*(tcp.stop() for tcp in self.tcp), *self._tasks, return_exceptions=True)
         await self.secondaries.notifier.stop()
         await self.admin.stop()
+        await self.alarms.close()
         await self.verdicts.close()
         await self.returns.write()
         await self.journal.close()
@@ -232,7 +232,7 @@ class Server:
                 why = f"startup_wait is over, {late} of {of} probes did not answer"
         self.verdicts.flush()
         self.readiness = Readiness(ready=not self._stop.is_set(), why=why)
-        self.outages.tell(self.world, frozenset(self.world.pools))
+        self.alarms.touched(self.world.pools)
 
     # the query's way
 
@@ -252,8 +252,7 @@ class Server:
             self.world, more = apply(self.world, returns)
             touched |= more
         self.sheets.rebuild(self.world, touched, self._publish)
-        if self.readiness.ready:
-            self.outages.tell(self.world, touched)
+        self.alarms.touched(touched)
         if self._watcher is not None and isinstance(event, Observed):
             self._watcher(before, self.world, event.health)
 
@@ -302,13 +301,13 @@ class Server:
                 self.journal.rejected(self.problem)
                 for line in self.problem:
                     log.error("reload refused", problem=line)
+                self.alarms.touched(())
                 return
             await self.monitor.set_probes(frozenset(probes(reading.model.pools)))
             self.journal.loaded(self.reading, reading)
             self._adopt(prepared)
             self.reloads["ok"] += 1
-            if self.readiness.ready:
-                self.outages.tell(self.world, frozenset(self.world.pools))
+            self.alarms.touched(self.world.pools)
             log.info("reloaded", zones=len(reading.zones), names=sum(zone.names for zone in reading.zones))
 
     def _adopt(self, prepared: Prepared) -> None:

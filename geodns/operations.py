@@ -159,6 +159,7 @@ class Operations:
             "overrides": [asdict(o) | course(server.world, o) for o in server.world.overrides.values()],
             "planned": [asdict(plan) | {"id": plan.id} for plan in server.world.plans.values()],
             "unwritten": _unwritten(server),
+            "alarms": server.alarms.counts(),
             "failing_open": [
                 id_ for id_, pool in server.world.pools.items() if failing_open(pool, server.world)
             ],
@@ -170,6 +171,12 @@ class Operations:
 
     def feed(self) -> Feed:
         return self._server.journal.feed
+
+    def alarms(self) -> Mapping[str, object]:
+        return self._server.alarms.told()
+
+    async def test_alarms(self) -> list[dict[str, object]]:
+        return await self._server.alarms.test()
 
     def metrics(self) -> bytes:
         return exposition(samples(self._server, self._totals))

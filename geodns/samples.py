@@ -109,6 +109,7 @@ def samples(server: Server, totals: Totals) -> Samples:
         worst_case={(f.pool,): f.seconds for f in reversed(server.reading.failovers)},
         database_age={(d.kind.value,): d.age_days * 86400 for d in databases},
         database_synthetic={(d.kind.value,): d.synthetic for d in databases},
+        **_alarms(server),
         reloads={(result,): count for result, count in server.reloads.items()},
         loaded={(): server.loaded_at},
         names={(zone.apex,): zone.names for zone in server.reading.zones},
@@ -122,6 +123,23 @@ def samples(server: Server, totals: Totals) -> Samples:
             ("slow reader",): server.journal.feed.slow,
         },
     )
+
+
+def _alarms(server: Server) -> dict[str, Numbers]:
+    alarms = server.alarms
+    messages: Counter[tuple[str, ...]] = Counter()
+    waiting: Counter[tuple[str, ...]] = Counter()
+    for hook in alarms.hooks:  # two webhooks of one host are one here
+        waiting[hook.name,] += hook.waiting
+        for result, count in hook.results.items():
+            messages[hook.name, result] += count
+    return {
+        "alarms": {(severity,): count for severity, count in alarms.counts().items()},
+        "alarms_left_out": {(): alarms.left_out},
+        "alarms_raised": {(kind,): count for kind, count in alarms.raised.items()},
+        "alarm_messages": dict(messages),
+        "alarm_messages_waiting": dict(waiting),
+    }
 
 
 def _secondaries(server: Server) -> dict[str, Numbers]:

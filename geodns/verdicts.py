@@ -29,7 +29,7 @@ log = structlog.get_logger("geodns")
 class Verdicts:
     """`apply` takes changes into the answers, `world` gives what they are made from.
 
-    `errors` counts saves that failed.
+    `errors` counts saves that failed; `problem` is why the last one did, if it did.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Verdicts:
         settings: Settings,
     ) -> None:
         self.errors = 0
+        self.problem = ""
         commands = settings.limits.commands if settings.probes.exec else 0
         self._prober = Prober(settings.probes.allow, commands=commands)
         self._share = settings.probes.suspect / 100
@@ -117,6 +118,8 @@ class Verdicts:
     def _remember(self, tracks: Mapping[Probe, Track]) -> None:
         try:
             self._store.save_verdicts({p.id: t.health for p, t in tracks.items()}, time.time())
+            self.problem = ""
         except StoreError as error:
             self.errors += 1
+            self.problem = str(error)
             log.error("verdicts are not remembered", why=str(error))

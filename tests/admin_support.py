@@ -101,6 +101,8 @@ class FakeControl:
         self.unwritten: set[tuple[str, str]] = set()
         self.entries: list[Entry] = []
         self.events = Feed("run1", kept=4)
+        self.held: list[dict[str, object]] = []
+        self.tested: list[dict[str, object]] = []
         self.wanted: list[tuple[Wanted, int]] = []
 
     def world(self) -> World:
@@ -167,6 +169,14 @@ class FakeControl:
 
     def feed(self) -> Feed:
         return self.events
+
+    def alarms(self) -> Mapping[str, object]:
+        self._fail()
+        return {"alarms": self.held, "left_out": 0, "hooks": []}
+
+    async def test_alarms(self) -> list[dict[str, object]]:
+        self._fail()
+        return self.tested
 
     def metrics(self) -> bytes:
         return b"# TYPE geodns_ready gauge\ngeodns_ready 1.0\n"

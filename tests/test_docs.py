@@ -15,10 +15,12 @@ from geodns.config.schema import zones as zone_schema
 from geodns.config.schema.script import ClientForm, ScriptFile
 from geodns.config.schema.types import Form
 from geodns.config.settings import load_settings
+from geodns.core.alarms import Kind
 from geodns.core.duration import parse
 
 DOCS = ROOT / "docs"
 ZONES, SETTINGS, TRANSFERS = DOCS / "zones.md", DOCS / "settings.md", DOCS / "transfers.md"
+ALARMS = DOCS / "alarms.md"
 PAPERS = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "data" / "GeoLite2-README.md"]
 
 BASE = {
@@ -128,6 +130,11 @@ def test_every_setting_is_in_the_reference_with_its_default() -> None:
         assert value in (None, [], {}), f"{key} has a default that the reference does not tell"
 
 
+def test_every_kind_of_alarm_is_in_its_reference() -> None:
+    table = rows((DOCS / "alarms.md").read_text().partition("<!-- kinds of alarms -->\n")[2])
+    assert [code(cells[0]) for cells in table] == [kind.value for kind in Kind]
+
+
 def test_every_problem_of_the_api_is_in_its_reference() -> None:
     table = rows((DOCS / "api.md").read_text().partition("<!-- problem codes -->\n")[2])
     assert {code(cells[0]) for cells in table} == set(problems._TITLES)
@@ -148,7 +155,7 @@ def test_the_examples_are_what_check_accepts(
 
 
 @pytest.mark.parametrize(
-    "block", [b for path in (SETTINGS, TRANSFERS) for b in blocks(path) if b.kind == "yaml"], ids=str
+    "block", [b for path in (SETTINGS, TRANSFERS, ALARMS) for b in blocks(path) if b.kind == "yaml"], ids=str
 )
 def test_the_settings_shown_are_settings(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "geodns.yaml"

@@ -33,6 +33,7 @@ ROOMS = (
 # app's wiring, and what it is made of
 APP = (
     "agreement",
+    "alarms",
     "app",
     "doors",
     "heartbeats",
@@ -42,7 +43,6 @@ APP = (
     "native",
     "offline",
     "operations",
-    "outages",
     "predicting",
     "preparing",
     "returning",
@@ -57,6 +57,7 @@ APP = (
 FLOORS = {
     "": 0,
     "errors": 0,
+    "programs": 0,
     "_native": 1,
     "model": 1,
     "core": 2,

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 from core_support import Lab
-from structlog.testing import capture_logs
 
 from geodns.cli.decision import told
 from geodns.core.explain import Client, explain
 from geodns.core.names import from_text
 from geodns.core.steer.odds import failing_open
 from geodns.operations import client_of
-from geodns.outages import Outages
 
 FILES = {
     "_shared.yaml": "regions: {south: {}, north: {}}\n",
@@ -75,16 +73,3 @@ def test_explain_tells_the_share_and_what_follows(lab: Lab) -> None:
 def test_which_pools_fail_open(lab: Lab, state: dict[str, Any], open_: bool) -> None:
     lab.state(state)
     assert failing_open(lab.world.pools["z.test/web"], lab.world) is open_
-
-
-def test_the_log_tells_when_it_begins_and_when_it_is_over(lab: Lab) -> None:
-    outages = Outages()
-    events = []
-    for down in ([], ["web/south"], ["web/south/s1", "web/north"], ["web"], ["web/north"], ["web/north"]):
-        lab.state({"down": down})
-        with capture_logs() as lines:
-            outages.tell(lab.world, frozenset(lab.world.pools))
-        events.append([line["event"] for line in lines])
-        assert all(line["pools"] == ["z.test/web"] for line in lines)
-    panic, nothing = "too little is healthy: health is ignored", "no region is available"
-    assert events == [[], [panic], [], [nothing], ["available again"], []]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from probe_support import LOOPBACK
+from probe_support import LOOPBACK, gone
 
 from geodns.core.health import Outcome, Probe
 from geodns.model import Check
@@ -30,22 +30,6 @@ def running(script: str, *arguments: str, timeout: float = 5.0, port: int = 0) -
     """A probe that runs a script of the shell; the check itself has none."""
     command = ("/bin/sh", "-c", script, "sh", *arguments)
     return Probe(Check("exec", command=command, timeout=timeout), "127.0.0.1", port)
-
-
-async def gone(pid: int) -> bool:
-    """Whether a process ends within a second; one that nobody waited for counts as ended."""
-    for _ in range(100):
-        if state(pid) in ("", "Z"):
-            return True
-        await asyncio.sleep(0.01)
-    return False
-
-
-def state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return ""
 
 
 @pytest.mark.parametrize(

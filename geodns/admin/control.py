@@ -122,6 +122,14 @@ class Control(Protocol):
         """What happens, as it happens."""
         ...
 
+    def alarms(self) -> Mapping[str, object]:
+        """The whole of `GET /api/v1/alarms`, fit for JSON."""
+        ...
+
+    async def test_alarms(self) -> list[dict[str, object]]:
+        """Send every hook a test alarm; what came of it."""
+        ...
+
     def metrics(self) -> bytes:
         """The metrics in the Prometheus text format."""
         ...

@@ -19,7 +19,19 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from geodns.admin import audit, events, explain, health, heartbeat, loads, metrics, overrides, regions, status
+from geodns.admin import (
+    alarms,
+    audit,
+    events,
+    explain,
+    health,
+    heartbeat,
+    loads,
+    metrics,
+    overrides,
+    regions,
+    status,
+)  # fmt: skip
 from geodns.admin.auth import allowed
 from geodns.admin.body import dress
 from geodns.admin.control import Control
@@ -162,7 +174,7 @@ def _application(
     app[CLOCK] = clock
     app[STREAMS] = Streams()
     for resource in (
-        regions, overrides, loads, audit, events, status, health, heartbeat, explain, metrics,
+        regions, overrides, loads, audit, events, status, health, heartbeat, alarms, explain, metrics,
     ):  # fmt: skip
         resource.add_routes(app)
     app.freeze()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from geodns.cli.alarms import alarms
 from geodns.cli.ask import ask
 from geodns.cli.batch import batch
 from geodns.cli.check import check
@@ -46,7 +47,7 @@ app = typer.Typer(
 app.add_typer(demo, name="demo")
 for verb in (
     serve, check, explain, ask, schema, status, regions, overrides, pause, resume, drain, ramp, weight,
-    force_up, force_down, lift, batch, load, loads, log, events, heartbeat, import_, export, simulate,
+    force_up, force_down, lift, batch, load, loads, log, events, alarms, heartbeat, import_, export, simulate,
 ):  # fmt: skip
     app.command(verb.__name__.rstrip("_").replace("_", "-"))(verb)
 

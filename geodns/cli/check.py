@@ -96,13 +96,14 @@ def _lane(settings: Settings) -> list[Problem]:
 def _secrets(settings: Settings) -> list[Problem]:
     """What is wrong with the secrets that the settings name."""
     from geodns.agreement import Agreement
-    from geodns.config.secrets import exposed, heartbeat_secrets, tsig_secrets
+    from geodns.config.secrets import exposed, heartbeat_secrets, tsig_secrets, webhook_secrets
 
     found = exposed(settings)
     for read in (
         lambda: tsig_secrets(settings.transfer.keys, os.environ),
         lambda: heartbeat_secrets(settings.heartbeats.keys, os.environ),
         lambda: Agreement(settings, os.environ, bytes, 0.0),
+        lambda: webhook_secrets(settings.alarms.webhooks, os.environ),
     ):
         try:
             read()

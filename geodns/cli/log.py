@@ -97,7 +97,7 @@ def _told(state: object) -> str:
         return value + until + (", in memory at first" if state.get("volatile") else "")
     if state.get("volatile"):
         return "nothing, in memory at first"
-    for key in ("verdict", "rule"):
+    for key in ("verdict", "rule", "alarm"):
         if key in state:
             return str(state[key])
     if "problems" in state:

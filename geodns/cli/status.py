@@ -36,6 +36,10 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _listed("NOT TAKEN", found.get("database_problem") or [])
     yield from _listed("warning", found.get("warnings") or [])
     yield from _listed("NOT WRITTEN", _unwritten(found.get("unwritten") or {}))
+    alarms = {severity: count for severity, count in (found.get("alarms") or {}).items() if count}
+    if alarms:
+        counted = ", ".join(f"{count} {severity}" for severity, count in alarms.items())
+        yield "ALARMS", f"{counted} (geodns alarms)"
     yield from _listed("FAILING OPEN", found.get("failing_open") or [])
     yield from _listed("paused", [_paused(override) for override in found.get("paused") or []])
     yield from _listed("returning", [_moving(o) for o in found.get("overrides") or [] if _moves(o)])

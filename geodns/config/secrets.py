@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import stat
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from geodns.config.schema.settings import KeyForm, SecretForm, Settings
+from geodns.config.schema.settings import KeyForm, SecretForm, Settings, WebhookForm
 from geodns.errors import ConfigError, Position, Problem, Severity
 
 MAX_SECRET = 4096  # octets; a list of cookie secrets is some hundred
@@ -37,7 +37,8 @@ def read_secret(form: SecretForm, environ: Mapping[str, str]) -> bytes:
 def exposed(settings: Settings) -> list[Problem]:
     """A warning for each secret whose file every user of the machine can read."""
     keys = [key.secret for key in settings.transfer.keys.values()]
-    forms = [*keys, *settings.heartbeats.keys.values(), settings.cookies.secrets]
+    hooks = [hook.secret for hook in settings.alarms.webhooks]
+    forms = [*keys, *settings.heartbeats.keys.values(), settings.cookies.secrets, *hooks]
     files = [form.file for form in forms if form is not None and form.file is not None]
     message = "every user of this machine can read this secret"
     return [
@@ -107,6 +108,22 @@ def cookie_secrets(form: SecretForm, environ: Mapping[str, str]) -> tuple[bytes,
             message = f"line {number} is no secret of 32 hex digits"
             _refuse(source, message, "openssl rand -hex 16 makes one")
     return tuple(bytes.fromhex(line.decode()) for line in lines)
+
+
+def webhook_secrets(forms: Sequence[WebhookForm], environ: Mapping[str, str]) -> list[bytes | None]:
+    """What each webhook is signed with, None: nothing. Raises ConfigError with a problem for each that cannot
+    be had.
+    """
+    found: list[bytes | None] = []
+    problems: list[Problem] = []
+    for form in forms:
+        try:
+            found.append(None if form.secret is None else read_secret(form.secret, environ))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(tuple(problems))
+    return found
 
 
 def _of_variable(name: str, environ: Mapping[str, str]) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, get_origin
 from geodns.config import yaml
 from geodns.config.findings import Findings, did_you_mean
 from geodns.config.schema.reading import Adapter, read
-from geodns.config.schema.settings import Here, Listen, Settings, TransferSettings
+from geodns.config.schema.settings import AlarmSettings, Here, Listen, Settings, TransferSettings
 from geodns.config.schema.types import Form
 from geodns.core.names import BadNameError, fold, from_text
 from geodns.errors import ConfigError, Position
@@ -18,6 +18,7 @@ from geodns.errors import ConfigError, Position
 __all__ = ["Listen", "Settings", "load_settings"]
 
 MAX_BYTES = 1 << 20
+MAX_WEBHOOKS = 16
 _ADAPTER: Adapter[Settings] = Adapter(Settings)
 
 
@@ -51,6 +52,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, str], environ: Mapp
         raise ConfigError(findings.sorted())
     assert isinstance(settings, Settings)
     _judge_transfer(settings.transfer, layered, findings)
+    _judge_alarms(settings.alarms, layered, findings)
     if findings.failed:
         raise ConfigError(findings.sorted())
     return settings
@@ -73,6 +75,17 @@ def _judge_transfer(transfer: TransferSettings, document: yaml.Document, finding
             findings.error("unknown-reference", f"there is no key '{peer.key}'", at, hint)
         for index, zone in enumerate(peer.zones):
             _name(zone, document.position((*here, "zones", index)), findings)
+
+
+def _judge_alarms(alarms: AlarmSettings, document: yaml.Document, findings: Findings) -> None:
+    """The command is a program's whole path, and hooks are few: each has a queue of its own."""
+    if alarms.command and not alarms.command[0].startswith("/"):
+        at = document.position(("alarms", "command"))
+        message = f"'{alarms.command[0]}' is no program: its whole path is needed, and there is no shell"
+        findings.error("bad-command", message, at, "command: [/usr/local/bin/page, --team, dns]")
+    if len(alarms.webhooks) > MAX_WEBHOOKS:
+        at = document.key_position(("alarms", "webhooks"))
+        findings.error("too-many", f"there are more than {MAX_WEBHOOKS} webhooks", at)
 
 
 def _name(text: str, at: Position, findings: Findings) -> bytes:

@@ -23,8 +23,11 @@ PLAN, UNPLAN = "plan", "unplan"
 STEP, EXPIRE = "step", "expire"  # what the clock does to what is set
 REFUSE, OVERRULE = "refuse", "overrule"  # what the guard said, and that somebody knew better
 VERDICT, LOAD, REJECT = "verdict", "load", "reject"
-ACTIONS = (SET, LIFT, PLAN, UNPLAN, STEP, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT)
-MONITOR, FILES, CLOCK = "monitor", "files", "clock"  # actors that are no people
+RAISE, CLEAR = "raise", "clear"  # alarms
+ACTIONS = (
+    SET, LIFT, PLAN, UNPLAN, STEP, EXPIRE, REFUSE, OVERRULE, VERDICT, LOAD, REJECT, RAISE, CLEAR,
+)  # fmt: skip
+MONITOR, FILES, CLOCK, WATCH = "monitor", "files", "clock", "watch"  # actors that are no people
 
 Told = Mapping[str, object]
 

@@ -82,14 +82,14 @@ def _left_alone(before: World, after: World, gone: Gone) -> Broken | None:
         if pool is None or policy is None:
             continue
         then = gone(after, pool)
-        rule = _starved(pool, policy, then - gone(before, pool), then)
+        rule = starved(pool, policy, then - gone(before, pool), then)
         if rule is not None:
             names.extend(examples)
             because.append(f"rule {rule + 1} of policy {policy_id} over pool {pool_id}")
     return _alone(sorted(set(names)), because, healthy=gone is _useless) if because else None
 
 
-def _starved(pool: Pool, policy: Policy, lost: frozenset[str], gone: frozenset[str]) -> int | None:
+def starved(pool: Pool, policy: Policy, lost: frozenset[str], gone: frozenset[str]) -> int | None:
     """The index of the first rule that leads to a region of `lost` and may have nothing but `gone` ones."""
     present = frozenset(r.region for r in pool.regions)
     for index, rule in enumerate(policy.rules) if lost else ():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -153,6 +153,13 @@ class Monitor:
         """Of all, or of those in `of` that are still probed."""
         wanted = self._entries.keys() if of is None else [probe for probe in of if probe in self._entries]
         return {probe: self._entries[probe].track for probe in wanted}
+
+    def certificates(self) -> Iterator[tuple[Probe, float]]:
+        """The certificates that were verified last, with the Unix seconds at which they end."""
+        for entry in self._entries.values():
+            last = entry.track.last
+            if last is not None and last.expires is not None:
+                yield entry.probe, last.expires
 
     async def stop(self) -> None:
         """Cancel everything and return when nothing runs any more."""

@@ -90,6 +90,12 @@ class Samples:
     database_age: Values = _gauge("database_age_seconds", "Age of a geo database.", "kind")
     database_synthetic: Values = _gauge("database_synthetic", "1 where a geo database is made up.", "kind")
 
+    alarms: Values = _gauge("alarms", "Alarms that hold.", "severity")
+    alarms_left_out: Values = _gauge("alarms_left_out", "Alarms that hold and had no room.")
+    alarms_raised: Values = _counter("alarms_raised", "Alarms raised.", "kind")
+    alarm_messages: Values = _counter("alarm_messages", "Alarms told to a hook, or not.", "hook", "result")
+    alarm_messages_waiting: Values = _gauge("alarm_messages_waiting", "Alarms not told yet.", "hook")
+
     reloads: Values = _counter("reloads", "Readings of the zone files, by how they ended.", "result")
     loaded: Values = _gauge("loaded_timestamp_seconds", "When the zones in force were read.")
     names: Values = _gauge("names", "Names served.", "zone")

@@ -102,7 +102,9 @@ def test_all_down_is_answered_as_if_all_were_up_and_counted(
     east.healthy = west.healthy = False
     until(lambda: server.metric("geodns_fail_open_answers_total") or server.ask("www.shop.example") is None)
     assert server.answers() == [EAST]
-    until(lambda: "event=\"no region is available\" pools=['shop.example/web']" in server.log())
+    until(lambda: "event=alarm kind=pool-failing-open subjects=['shop.example/web']" in server.log())
     east.healthy = west.healthy = True
     until(lambda: {check["verdict"] for check in server.api("GET", "/api/v1/health")[1]["checks"]} == {"up"})
-    until(lambda: "event=\"available again\" pools=['shop.example/web']" in server.log())
+    until(
+        lambda: "event=\"alarm cleared\" kind=pool-failing-open subjects=['shop.example/web']" in server.log()
+    )

@@ -24,7 +24,7 @@ def test_everything_that_changes_answers_is_in_the_log(serve: Callable[..., Serv
     server.write("shop.example.yaml", UNCHECKED + "  extra: {A: 192.0.2.101}\n")
     until(lambda: ("load", "zones", "files") in done(server)[1:])
     server.write("shop.example.yaml", "zone: [")
-    until(lambda: ("reject", "zones", "files") in done(server))
+    until(lambda: ("raise", "zones", "watch") in done(server))
     assert done(server) == [
         ("load", "zones", "files"),
         ("set", "east", "kim"),
@@ -32,13 +32,14 @@ def test_everything_that_changes_answers_is_in_the_log(serve: Callable[..., Serv
         ("expire", "east", "clock"),
         ("load", "zones", "files"),
         ("reject", "zones", "files"),
+        ("raise", "zones", "watch"),
     ]
     proof = server.cli("log", "--verify").stdout
-    assert proof.startswith("rows 1 to 6 are those that were written")
+    assert proof.startswith("rows 1 to 7 are those that were written")
     server.stop(signal.SIGKILL)
     server.write("shop.example.yaml", UNCHECKED)
     server.start()
-    until(lambda: len(done(server)) == 7)
+    until(lambda: len(done(server)) == 8)
     head = proof.split()[-1]
     assert server.cli("log", "--verify", "--head", head).returncode == 0
     shown = server.cli("log", "--subject", "east").stdout

@@ -38,12 +38,15 @@ def test_it_narrates_who_is_answered_from_elsewhere_and_that_they_are_back(runni
         r"cn-south down \(3 of 3, \d+\.\d s\): Telecom Guangdong.* (is|are) now answered from cn-north\n"
     )
     assert re.search(r"A  192\.0\.2\.11[01]$", running.shell(where).stdout.strip())
+    out = "critical  region-out"
+    running.wait_until(lambda _: out in running.shell("geodns alarms").stdout)
     assert "cn-south is mended" in running.shell("geodns demo mend cn-south").stdout
     running.wait_for(
         r"cn-south up \(2 of 2, \d+\.\d s\): Telecom Guangdong.* (is|are) now answered from cn-south\n"
     )
     answered = running.shell(where).stdout.strip()
     assert re.search(r"A  192\.0\.2\.(1[01]|20)$", answered), "the standby may be back first"
+    running.wait_until(lambda _: out not in running.shell("geodns alarms").stdout)
 
 
 def test_an_unknown_region_is_told_with_those_there_are(running: Demo) -> None:

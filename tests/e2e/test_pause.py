@@ -138,6 +138,6 @@ def test_a_pause_is_lifted_though_its_region_is_gone_from_the_files(server: Serv
 def test_a_reload_that_leaves_only_a_paused_region_is_told(server: Server) -> None:
     server.api("PUT", PAUSE, {"reason": "a new router"})
     server.write("shop.example.yaml", UNCHECKED.replace("      west: 192.0.2.2\n", ""))
-    until(lambda: "event=\"no region is available\" pools=['shop.example/web']" in server.log())
+    until(lambda: "event=alarm kind=pool-out subjects=['shop.example/web']" in server.log())
     server.write("shop.example.yaml", UNCHECKED)
     until(lambda: server.answers() == [WEST])

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from geodns.config.schema.types import (
+    Deadline,
     Flag,
     Form,
     Given,
@@ -22,6 +24,7 @@ from geodns.config.schema.types import (
     Many,
     Network,
     Reads,
+    Span,
     Text,
     Wait,
     one_of,
@@ -30,6 +33,7 @@ from geodns.config.schema.types import (
     whole,
     wrong,
 )
+from geodns.core.alarms import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +293,48 @@ class LogSettings(Form):
     queries: Annotated[int, whole(0, 1_000_000_000)] = 0
 
 
+MAX_URL = 2048
+
+
+def _url(value: Any) -> str:
+    text = text_of(value, "a URL")
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or len(text) > MAX_URL or not text.isprintable() or " " in text:
+        wrong(
+            "bad-url", f"'{text[:80]}' is no URL to send alarms to", "write https://alarms.example.com/geodns"
+        )
+    if parts.username is not None:
+        wrong("open-secret", "a secret does not stand here", "sign what is sent: secret: {file: PATH}")
+    return text
+
+
+Url = Annotated[str, Reads(_url, {"type": "string", "pattern": "^https?://"})]
+AlarmKind = Annotated[str, one_of(*(kind.value for kind in Kind))]
+
+
+class WebhookForm(Form):
+    """Where alarms are sent, signed with the secret where there is one; all kinds, or those named."""
+
+    url: Url
+    secret: Given[SecretForm] = None
+    kinds: Many[AlarmKind] = []
+
+
+class AlarmSettings(Form):
+    """`certificate` and `override_ends`: seconds before the end; `timeout`: for each attempt to deliver."""
+
+    certificate: Span = 14 * 86400
+    database_age: Span = 30 * 86400
+    override_ends: Span = 300
+    timeout: Deadline = 10.0
+    webhooks: Many[WebhookForm] = []
+    command: Many[Text] = []
+
+
 LANES = ("auto", "python", "native")
 MAX_THREADS = 256  # on each address
 MAX_CORES = 1024  # what the system's set of CPUs has room for
@@ -316,5 +362,6 @@ class Settings(Form):
     failover_budget: Wait = 30.0
     probes: ProbeSettings = ProbeSettings()
     heartbeats: HeartbeatSettings = HeartbeatSettings()
+    alarms: AlarmSettings = AlarmSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()

@@ -290,6 +290,7 @@ Span = Annotated[int, _whole_seconds(0xFFFFFFFF)]
 Interval = Annotated[float, _seconds(0.1, 86400)]
 Wait = Annotated[float, _seconds(0, 3600)]
 LongWait = Annotated[float, _seconds(0, 86400)]
+Deadline = Annotated[float, _seconds(0.1, 10)]
 Weight = Annotated[int, whole(0, MAX_WEIGHT)]
 Tier = Annotated[int, whole(1, 100)]
 Threshold = Annotated[
