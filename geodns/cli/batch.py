@@ -6,19 +6,8 @@ from typing import Annotated
 
 import typer
 
-from geodns.cli.changing import (
-    ActorOption,
-    DryOption,
-    OverruleOption,
-    ReasonOption,
-    Server,
-    VolatileOption,
-    asked,
-    by,
-    tell_overruled,
-    warn_volatile,
-)
-from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
+from geodns.cli.changing import Giving, takes, tell_overruled, warn_volatile
+from geodns.cli.common import moment, say
 from geodns.cli.prediction import tell_prediction
 
 _VERBS = {
@@ -33,30 +22,23 @@ _VERBS = {
 }
 
 
-def batch(
-    changes: Annotated[
-        list[str], typer.Argument(metavar='"VERB SUBJECT"...', help='"pause eu-west" "resume us-west" …')
-    ],
-    reason: ReasonOption,
-    overrule: OverruleOption = None,
-    actor: ActorOption = None,
-    dry_run: DryOption = False,
-    volatile: VolatileOption = False,
-    url: UrlOption = None,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
+ChangesArgument = Annotated[
+    list[str], typer.Argument(metavar='"VERB SUBJECT"...', help='"pause eu-west" "resume us-west" …')
+]
+
+
+@takes(Giving)
+def batch(changes: ChangesArgument, asked: Giving) -> None:
     """Make several changes at once: all of them or, where one cannot be made, none."""
-    content: dict[str, object] = {**by(reason, actor), "changes": [_change(text) for text in changes]}
-    content |= asked(overrule, dry_run=dry_run, volatile=volatile)
-    found = Server(url, token_file, output).call("POST", "/api/v1/batch", content)
+    made = [_change(text) for text in changes]
+    found = asked.server.call("POST", "/api/v1/batch", asked.body(reason=asked.reason, changes=made))
     if found is None:
         return
     if not found.get("effective_at"):
         say("all of it was so already")
         return
     tell_overruled(found)
-    if dry_run:
+    if asked.dry_run:
         say(f"nothing is changed; else all of it would be: {', '.join(changes)}")
         tell_prediction(found)
     else:

@@ -2,88 +2,22 @@
 
 from __future__ import annotations
 
-from geodns.cli.changing import (
-    ActorOption,
-    DryOption,
-    ForOption,
-    MatchOption,
-    OverruleOption,
-    ReasonOption,
-    Server,
-    SubjectArgument,
-    VolatileOption,
-    by,
-    put,
-    tell,
-)
-from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption
+from geodns.cli.changing import Setting, SubjectArgument, takes, tell
 
 
-def force_up(
-    subject: SubjectArgument,
-    reason: ReasonOption,
-    duration: ForOption = None,
-    overrule: OverruleOption = None,
-    actor: ActorOption = None,
-    dry_run: DryOption = False,
-    match: MatchOption = None,
-    volatile: VolatileOption = False,
-    url: UrlOption = None,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
+@takes(Setting)
+def force_up(subject: SubjectArgument, asked: Setting) -> None:
     """Take endpoints for healthy, whatever their checks say; `geodns lift force` undoes it."""
-    server, content = Server(url, token_file, output), dict[str, object](by(reason, actor) | {"value": "up"})
-    _tell(
-        subject,
-        put(
-            server,
-            "force",
-            subject,
-            content,
-            duration=duration,
-            match=match,
-            overrule=overrule,
-            dry_run=dry_run,
-            volatile=volatile,
-        ),
-    )
+    _force(subject, "up", asked)
 
 
-def force_down(
-    subject: SubjectArgument,
-    reason: ReasonOption,
-    duration: ForOption = None,
-    overrule: OverruleOption = None,
-    actor: ActorOption = None,
-    dry_run: DryOption = False,
-    match: MatchOption = None,
-    volatile: VolatileOption = False,
-    url: UrlOption = None,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
+@takes(Setting)
+def force_down(subject: SubjectArgument, asked: Setting) -> None:
     """Take endpoints for down, whatever their checks say; `geodns lift force` undoes it."""
-    server, content = (
-        Server(url, token_file, output),
-        dict[str, object](by(reason, actor) | {"value": "down"}),
-    )
-    _tell(
-        subject,
-        put(
-            server,
-            "force",
-            subject,
-            content,
-            duration=duration,
-            match=match,
-            overrule=overrule,
-            dry_run=dry_run,
-            volatile=volatile,
-        ),
-    )
+    _force(subject, "down", asked)
 
 
-def _tell(subject: str, found: dict[str, object] | None) -> None:
+def _force(subject: str, verdict: str, asked: Setting) -> None:
+    found = asked.put("force", subject, value=verdict)
     if found is not None:
         tell(found, f"{subject} is forced {found['value']}", "it is lifted")

@@ -6,79 +6,42 @@ from typing import Annotated
 
 import typer
 
-from geodns.cli.changing import (
-    ActorOption,
-    DryOption,
-    MatchOption,
-    OverruleOption,
-    Server,
-    SubjectArgument,
-    VolatileOption,
-    WhyOption,
-    by,
-    drop_plan,
-    warn_volatile,
-)
-from geodns.cli.changing import lift as lift_one
-from geodns.cli.common import Output, OutputOption, TokenOption, UrlOption, moment, say
-from geodns.cli.prediction import tell_prediction
+from geodns.cli.changing import Lifting, SubjectArgument, takes, tell_lifted, warn_volatile
+from geodns.cli.common import say
+
+KindArgument = Annotated[
+    str, typer.Argument(metavar="KIND", help="pause, drain, ramp, hold, weight, force; or plan.")
+]
 
 
-def lift(
-    kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="pause, drain, ramp, hold, weight, force; or plan.")
-    ],
-    subject: SubjectArgument,
-    reason: WhyOption = None,
-    overrule: OverruleOption = None,
-    actor: ActorOption = None,
-    dry_run: DryOption = False,
-    match: MatchOption = None,
-    volatile: VolatileOption = False,
-    url: UrlOption = None,
-    token_file: TokenOption = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
+@takes(Lifting)
+def lift(kind: KindArgument, subject: SubjectArgument, asked: Lifting) -> None:
     """Undo an override: what the files and the checks say holds again; `lift plan ID`: drop what is planned.
 
     Saying it twice does no harm.
     """
-    server = Server(url, token_file, output)
     if kind == "plan":
-        _drop(server, subject, by(reason, actor), dry_run=dry_run, volatile=volatile)
+        _drop(subject, asked)
         return
-    found = lift_one(
-        server,
-        kind,
-        subject,
-        by(reason, actor),
-        dry_run=dry_run,
-        match=match,
-        overrule=overrule,
-        volatile=volatile,
-    )
+    found = asked.lift(kind, subject)
     if found is None:
         return
-    if not found["changed"]:
-        say(f"{subject} has no {kind} set by hand")
-    elif dry_run:
-        say(f"nothing is changed; else the {kind} of {subject} would be lifted")
-        tell_prediction(found)
+    if found["changed"]:
+        what = f"the {kind} of {subject}"
+        tell_lifted(found, f"{what} is lifted", f"{what} would be lifted")
     else:
-        say(f"the {kind} of {subject} is lifted since {moment(found['effective_at'])}")
-        say(f"known to all resolvers by {moment(found['caches_clear_at'])}")
-        warn_volatile(found)
+        say(f"{subject} has no {kind} set by hand")
 
 
-def _drop(server: Server, id: str, query: dict[str, str], **flags: bool) -> None:
-    found = drop_plan(server, id, query, **flags)
+def _drop(id: str, asked: Lifting) -> None:
+    found = asked.drop_plan(id)
     if found is None:
         return
     if not found["changed"]:
         say(f"nothing is planned as {id}")
         return
     what = f"the {found['kind']} of {found['subject']}"
-    if flags["dry_run"]:
+    if asked.dry_run:
         say(f"nothing is changed; else {what} would be planned no more")
         return
     say(f"{what} is planned no more")
