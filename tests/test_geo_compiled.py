@@ -403,18 +403,17 @@ async def test_the_event_loop_goes_on_meanwhile(tmp_path: Path) -> None:
         for i in range(12_000)
     }
     database = open_database(write(tmp_path / "c", "City", said), Kind.CITY)
-    waits = []
+    held = []
     gc.collect()
-    gc.freeze()  # one collection of what all the other tests left would be the longest wait
+    gc.freeze()  # to walk through what all the other tests left is none of the compiler's work
     work = asyncio.create_task(
         asyncio.to_thread(Compiler(4096).compile, (NEAREST,), {Kind.CITY: database}, {})
     )
     while not work.done():
-        begun = time.perf_counter()
+        begun = time.process_time()  # not by the clock: while others have the machine nothing is held
         await asyncio.sleep(0)
-        waits.append(time.perf_counter() - begun)
+        held.append(time.process_time() - begun)
     gc.unfreeze()
     assert work.result().plans[0].orders
-    assert len(waits) > 20
-    # Late in a whole run of the tests one wait of 0.2 to 0.3 s was seen, and nobody knows yet whose it is.
-    assert sorted(waits)[-2] < 0.1
+    assert len(held) > 20
+    assert max(held) < 0.1
