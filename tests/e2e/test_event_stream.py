@@ -64,10 +64,10 @@ def test_verdicts_overrides_and_reloads_are_told(
     with follow(server) as stream:
         east.close()
         _, fallen = stream.until("verdict")
-        assert (fallen["subject"], fallen["after"]) == (
-            next(c["id"] for c in server.api("GET", "/api/v1/health")[1]["checks"] if c["port"] == east.port),
-            {"verdict": "down"},
-        )
+        [check] = [c for c in server.api("GET", "/api/v1/health")[1]["checks"] if c["port"] == east.port]
+        of = check["used_by"][0]
+        assert fallen["subject"] == f"{of['region']}:{of['pool']}:{of['endpoint']}"
+        assert fallen["after"] == {"verdict": "down", "check": check["id"]}
         server.api("PUT", "/api/v1/regions/east/pause", {"reason": "a dead disk", "actor": "kim"})
         _, paused = stream.until("set")
         assert (paused["subject"], paused["actor"], paused["reason"]) == ("east", "kim", "a dead disk")
