@@ -47,7 +47,7 @@ class Watched:
             readiness=SimpleNamespace(ready=True),
             problem=[],
             database_problem=[],
-            journal=SimpleNamespace(problem="", note=self.noted.append),
+            journal=SimpleNamespace(refused="", note=self.noted.append),
             verdicts=SimpleNamespace(problem=""),
             monitor=SimpleNamespace(suspected=False, certificates=lambda: self.certificates),
             geography=SimpleNamespace(describe=lambda now: []),
@@ -140,7 +140,7 @@ async def test_looking_takes_a_tenth_of_the_time_whatever_happens(
 
 
 async def test_what_a_room_says_of_itself_is_an_alarm_while_it_does(watched: Watched) -> None:
-    watched.server.journal.problem = watched.server.verdicts.problem = "the disk is full"
+    watched.server.journal.refused = watched.server.verdicts.problem = "the disk is full"
     watched.server.problem = ["z.test.yaml:1:1: no zone", "z.test.yaml:2:1: nor here"]
     watched.server.monitor.suspected = True
     watched.alarms.touched(())
@@ -151,7 +151,7 @@ async def test_what_a_room_says_of_itself_is_an_alarm_while_it_does(watched: Wat
         "prober-suspected:prober",
     }
     await until(lambda: {key for _, key in watched.said} == keys)
-    watched.server.journal.problem, watched.server.problem = "", []
+    watched.server.journal.refused, watched.server.problem = "", []
     watched.alarms.touched(())
     await until(lambda: len(watched.said) > len(keys))
     assert set(watched.said[len(keys) :]) == {

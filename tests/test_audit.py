@@ -242,13 +242,13 @@ class TestJournal:
         monkeypatch.setattr(store, "note", note)
         keeping = asyncio.create_task(journal.keep())
         journal.note(entry(1), entry(2))
-        while not journal.problem:  # noqa: ASYNC110 - a thread writes
+        while not journal.refused:  # noqa: ASYNC110 - a thread writes
             await asyncio.sleep(0)
-        assert journal.problem == "the disk is full"
+        assert journal.refused == "the disk is full"
         while rows(store) != [2, 1]:  # noqa: ASYNC110 - a thread writes
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        assert (journal.errors, journal.problem) == (3, "")
+        assert (journal.errors, journal.refused) == (3, "")
         keeping.cancel()
 
     async def test_what_there_is_no_room_for_is_counted(

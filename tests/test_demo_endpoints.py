@@ -42,7 +42,7 @@ async def health(ports: list[int]) -> list[str]:
     check = Check("http", path="/healthz", body="ok")
     said = [await prober(Probe(check, "127.0.0.1", port)) for port in ports]
     await prober.close()
-    return ["ok" if ok else detail for ok, detail, _ in said]
+    return ["ok" if ok else detail for ok, detail, *_ in said]
 
 
 async def test_break_and_mend_one_region(endpoints: Endpoints, ports: list[int]) -> None:

@@ -37,6 +37,7 @@ from geodns.sim.simulation import SETTLE, Flip, Outcome, Simulation
 
 SEEDS = int(os.environ.get("SEEDS", "2100"))
 AIMED = 160  # seeds of each world in which a loss begins just after a probe
+PACES = 40  # of flaps, in each world
 NEAR = 0.98  # of a bound that the worst of these comes to at least
 WORLDS = {  # check and TTL; 5 s is the least TTL, which no doubt lowers
     "usual": (USUAL, "15s"),
@@ -220,7 +221,7 @@ def flapping(models: dict[str, Model]) -> dict[str, Shown]:
     """Runs in which a region goes and comes all the time, each at a pace of its own."""
     found = {name: Shown(model) for name, model in models.items()}
     for world in found.values():
-        for seed in range(AIMED):
+        for seed in range(PACES):
             pace = round(Random(seed).uniform(2, 25), 3)
             outcome = simulated(world.model, (Fault(0.0, 280.0, "a", every=pace),), seed, 300.0)
             judge_flips(seed, outcome.flips, world)
