@@ -65,7 +65,7 @@ class Heartbeats:
             raise
         if beat.load is not None:
             lasts = max(probe.check.interval * probe.check.fall for probe in probes)
-            self._report(Load(beat.subject, beat.load, beat.capacity, now, now + lasts))
+            self._report(Load(beat.subject, beat.load, beat.capacity or None, now, now + lasts))
         self._remember(beat, now)
         said = "draining" if beat.draining else f"heartbeat of {now - beat.at:.1f} s ago"
         outcome = Outcome(not beat.draining, said, draining=beat.draining)

@@ -54,7 +54,7 @@ class Journal:
     that hold in memory only, because the disk refused; they are written with the entries that wait.
     `refused`: why the last write failed; empty where it did not.
 
-    `feed` is told of all entries.
+    `feed` is told of all entries. Whoever writes overrides, here or elsewhere, takes `turn`.
     """
 
     def __init__(self, store: Store, started: float) -> None:
@@ -68,7 +68,7 @@ class Journal:
         self._users: tuple[Mapping[str, Pool], Mapping[Probe, Sequence[User]]] = ({}, {})
         self._waiting: deque[Entry] = deque()
         self._more = asyncio.Event()
-        self._turn = asyncio.Lock()  # to write: what was done first is written first
+        self.turn = asyncio.Lock()  # to write: what was done first is written first
         self._writing: set[asyncio.Task[bool]] = set()
 
     def note(self, *entries: Entry) -> None:
@@ -148,7 +148,7 @@ class Journal:
         return await asyncio.shield(writing)
 
     async def _change(self, batch: Batch, entries: list[Entry], volatile: bool) -> bool:
-        async with self._turn:
+        async with self.turn:
             changes = {**self.unwritten, **_changes(batch)}
             try:
                 await self._put(changes, MAX_WAITING, entries)
@@ -156,14 +156,14 @@ class Journal:
                 room = len(changes) <= MAX_UNWRITTEN and len(self._waiting) + len(entries) <= MAX_WAITING
                 if not (volatile and room):
                     raise
-                self.unwritten = changes
+                self.unwritten = {**self.unwritten, **_changes(batch)}  # time may have amended it
                 self.note(*map(in_memory, entries))
                 return False
             return True
 
     async def _write_some(self) -> bool:
         """Write the oldest entries; all of them where overrides are to be written with theirs."""
-        async with self._turn:
+        async with self.turn:
             try:
                 await self._put(self.unwritten, MAX_WAITING if self.unwritten else AT_ONCE)
             except StoreError as error:

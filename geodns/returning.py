@@ -122,6 +122,10 @@ class Returns:
 
     async def write(self) -> None:
         """Write down, once, what is not yet; nobody else may change overrides meanwhile."""
+        async with self._server.journal.turn:
+            await self._write()
+
+    async def _write(self) -> None:
         keys, self._unkept = self._unkept, set()
         ids, self._plans = self._plans, set()
         overrides = self._server.world.overrides

@@ -25,6 +25,7 @@ class Server:
     def __init__(self, world: World) -> None:
         self.world = world
         self.changing = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self.journal = self.store = self
         self.entries: list[Any] = []
         self.kept: list[tuple[Any, ...]] = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -237,3 +238,30 @@ class TestCommandLine:
         above, below = geodns("log", "--url", running.url).out.splitlines()[1:]
         assert "nothing -> nothing, in memory at first" in above
         assert "pause, in memory at first" in below
+
+
+async def test_what_time_changes_while_the_disk_refuses_another_change_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "state")
+    journal = Journal(store, 0.0)
+    pauses = {region: Override(PAUSE, region, "why", "ann", 1.0, 2.0) for region in ("eu", "us")}
+    asked, refuse = threading.Event(), threading.Event()
+
+    def full(*_: object) -> None:
+        asked.set()
+        refuse.wait(5)
+        raise DiskError("the disk is full", full=True)
+
+    monkeypatch.setattr(store, "change_overrides", full)
+    refuse.set()
+    assert not await journal.change(Batch((Overridden(pauses["eu"]),)), [], volatile=True)
+    refuse.clear()
+    asked.clear()
+    changing = asyncio.create_task(journal.change(Batch((Overridden(pauses["us"]),)), [], volatile=True))
+    await asyncio.to_thread(asked.wait, 5)
+    journal.amend(Batch((Lifted(PAUSE, "eu"),)))
+    refuse.set()
+    assert not await changing
+    assert journal.unwritten == {(PAUSE, "eu"): None, (PAUSE, "us"): pauses["us"]}
+    store.close()

@@ -18,6 +18,7 @@ from geodns.admin.feed import MAX_READERS, Feed
 from geodns.admin.keys import CONTROL, STREAMS
 from geodns.admin.problems import ProblemError
 
+PATH = "/api/v1/events"
 HEARTBEAT = 15.0  # seconds between signs of life
 PATIENCE = 10.0  # seconds that a reader may leave unread what it was sent
 AT_ONCE = 20  # events made and sent before others have their turn: all readers wake up together
@@ -26,7 +27,7 @@ _ALIVE = b": nothing new\n\n"
 
 
 def add_routes(app: web.Application) -> None:
-    app.router.add_get("/api/v1/events", _events)
+    app.router.add_get(PATH, _events)
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

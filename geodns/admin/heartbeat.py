@@ -10,6 +10,7 @@ from geodns.admin.body import BODY_SECONDS, answer, flag, number, read, stamp, t
 from geodns.admin.keys import CLOCK, CONTROL
 from geodns.admin.problems import ProblemError
 from geodns.core.heartbeats import KEY_HEADER, PATH, SIGNATURE_HEADER, Heartbeat
+from geodns.core.reports import MAX_UNITS
 
 SIGNED = frozenset({PATH})  # no token: whoever may call is known by the signature
 MAX_BODY = 4096  # octets
@@ -51,7 +52,7 @@ async def _take(request: web.Request) -> web.Response:
     at = number(body, "at", _LARGEST)
     if at is None:
         raise ProblemError(400, "bad-body", "'at' is missing: the time now, in Unix seconds")
-    load, capacity = number(body, "load", _LARGEST), number(body, "capacity", _LARGEST)
+    load, capacity = number(body, "load", MAX_UNITS), number(body, "capacity", MAX_UNITS)
     beat = Heartbeat(text(body, "endpoint"), at, flag(body, "draining"), load, capacity)
     health = control.heartbeat(key, beat, request.app[CLOCK]())
     return answer(

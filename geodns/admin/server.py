@@ -218,6 +218,8 @@ def _at_most(most: int) -> Middleware:
     @web.middleware
     async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal running
+        if request.path == events.PATH:  # readers have a bound of their own, and take nobody's place
+            return await handler(request)
         if running >= most:
             raise ProblemError(503, "busy", f"{most} requests are running", headers={"Retry-After": "1"})
         running += 1

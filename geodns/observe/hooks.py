@@ -118,6 +118,9 @@ class Hook:
                     outcome = await self._send(message)
             except TimeoutError:
                 outcome = Outcome(False, f"timed out after {self._timeout:g} s")
+            except Exception as error:  # what a stranger's server can trigger in us is this attempt's failure
+                log.exception("a hook failed unexpectedly", hook=self.name)
+                outcome = Outcome(False, f"unexpected {type(error).__name__}")
         self.last = outcome.detail
         return outcome
 
