@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -78,17 +79,18 @@ records:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody has, for UDP and for TCP."""
+    """A port that nobody has, for UDP and for TCP; none of those that the system gives to whoever asks."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(20):
+    for _ in range(50):
+        port = secrets.choice(range(20_000, 32_000))
         with (
             socket.socket(family, socket.SOCK_STREAM) as tcp,
             socket.socket(family, socket.SOCK_DGRAM) as udp,
+            suppress(OSError),
         ):
-            tcp.bind((host, 0))
-            with suppress(OSError):
-                udp.bind((host, tcp.getsockname()[1]))
-                return int(tcp.getsockname()[1])
+            tcp.bind((host, port))
+            udp.bind((host, port))
+            return port
     raise AssertionError("no port is free for both")
 
 
