@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class Timed(Prober):
     """Notes by how many seconds each round began after its time."""
 
     def __init__(self, certificate: Path) -> None:
-        super().__init__((LOOPBACK,), ssl.create_default_context(cafile=str(certificate)))
+        super().__init__((LOOPBACK,), partial(ssl.create_default_context, cafile=str(certificate)))
         self.late: list[float] = []
         self.monitor = Monitor(lambda changes: None, time.time, self, begin=self.begin)
 
